@@ -1,0 +1,203 @@
+#include "evaluator.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <thread>
+
+namespace mtpcore {
+namespace {
+
+constexpr int kChunk = 64;  // atoms whose neighbours are held at a time
+
+void fill(const CellList& cells, const System& system, int begin, int end, NeighborBuffer& buffer) {
+  buffer.clear();
+  for (int i = begin; i < end; ++i) {
+    buffer.begin_atom(system.types[i]);
+    cells.visit(i, [&](int j, double dx, double dy, double dz) { buffer.push(j, system.types[j], dx, dy, dz); });
+    buffer.end_atom();
+  }
+}
+
+// Calls work(buffer, begin, end) for chunks of a thread's share.
+template <class F>
+void for_chunks(const CellList& cells, const System& system, double cutoff, int begin, int end, F&& work) {
+  NeighborBuffer buffer(cutoff);
+  for (int from = begin; from < end; from += kChunk) {
+    const int to = std::min(end, from + kChunk);
+    fill(cells, system, from, to, buffer);
+    work(buffer, from, to);
+  }
+}
+
+void collect_close_pairs(const NeighborBuffer& buffer, int first, double min_dist, std::vector<ClosePair>& pairs) {
+  for (size_t a = 0; a < buffer.start.size(); ++a)
+    for (int k = buffer.start[a]; k < buffer.start[a] + buffer.count[a]; ++k) {
+      const size_t n = static_cast<size_t>(k);
+      const double square = buffer.x[n] * buffer.x[n] + buffer.y[n] * buffer.y[n] + buffer.z[n] * buffer.z[n];
+      const int i = first + static_cast<int>(a), j = buffer.index[n];
+      if (square < 1e-12)
+        throw StructureError("atoms " + std::to_string(i) + " and " + std::to_string(j) + " coincide");
+      if (square < min_dist * min_dist && i <= j) pairs.push_back({i, j, std::sqrt(square)});
+    }
+}
+
+struct Share {
+  std::vector<double> forces;
+  std::array<double, 9> virial{};
+  std::vector<ClosePair> close_pairs;
+};
+
+void scatter(const NeighborBuffer& buffer, int first, const double* const g[3], Share& share) {
+  const double* r[3] = {buffer.x.data(), buffer.y.data(), buffer.z.data()};
+  for (size_t a = 0; a < buffer.start.size(); ++a) {
+    double* center = &share.forces[3 * (static_cast<size_t>(first) + a)];
+    for (int k = buffer.start[a]; k < buffer.start[a] + buffer.count[a]; ++k) {
+      double* neighbor = &share.forces[3 * static_cast<size_t>(buffer.index[static_cast<size_t>(k)])];
+      for (int x = 0; x < 3; ++x) {
+        center[x] += g[x][k];
+        neighbor[x] -= g[x][k];
+        for (int y = 0; y < 3; ++y) share.virial[static_cast<size_t>(3 * x + y)] -= g[x][k] * r[y][k];
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void parallel_shares(int threads, int count, const std::function<void(int, int, int)>& work) {
+  threads = std::clamp(threads, 1, std::max(1, count));
+  const auto bound = [&](int t) { return static_cast<int>(static_cast<long long>(count) * t / threads); };
+  if (threads == 1) return work(0, 0, count);
+  std::vector<std::thread> pool;
+  std::vector<std::exception_ptr> failure(static_cast<size_t>(threads));
+  for (int t = 0; t < threads; ++t)
+    pool.emplace_back([&, t] {
+      try {
+        work(t, bound(t), bound(t + 1));
+      } catch (...) {
+        failure[static_cast<size_t>(t)] = std::current_exception();
+      }
+    });
+  for (auto& thread : pool) thread.join();
+  for (const auto& caught : failure)
+    if (caught) std::rethrow_exception(caught);
+}
+
+Evaluation evaluate(const Model& model, const System& system, int threads) {
+  check_system(system, model.species_count);
+  const CellList cells(system, model.max_dist);
+  Evaluation result;
+  result.site_energies.resize(static_cast<size_t>(system.atom_count));
+  result.forces.resize(3 * static_cast<size_t>(system.atom_count));
+  threads = std::clamp(threads, 1, std::max(1, system.atom_count / kChunk));
+  std::vector<Share> shares(static_cast<size_t>(threads));
+  const Kernel& k = kernel();
+  parallel_shares(threads, system.atom_count, [&](int thread, int begin, int end) {
+    Share& share = shares[static_cast<size_t>(thread)];
+    share.forces.resize(result.forces.size());
+    Workspace workspace;
+    Aligned<double> gradient[3];
+    for_chunks(cells, system, model.max_dist, begin, end, [&](const NeighborBuffer& buffer, int from, int) {
+      collect_close_pairs(buffer, from, model.min_dist, share.close_pairs);
+      for (auto& component : gradient) component.resize(std::max(component.size(), buffer.slots()));
+      double* g[3] = {gradient[0].data(), gradient[1].data(), gradient[2].data()};
+      k.energy_gradient(model, workspace, buffer.view(), &result.site_energies[static_cast<size_t>(from)], g[0], g[1],
+                        g[2]);
+      scatter(buffer, from, g, share);
+    });
+  });
+  for (const Share& share : shares) {
+    for (size_t i = 0; i < result.forces.size(); ++i) result.forces[i] += share.forces[i];
+    for (size_t i = 0; i < 9; ++i) result.virial[i] += share.virial[i];
+    result.close_pairs.insert(result.close_pairs.end(), share.close_pairs.begin(), share.close_pairs.end());
+  }
+  for (double energy : result.site_energies) result.energy += energy;
+  return result;
+}
+
+void site_energy_jacobian(const Model& model, const System& system, int threads, double* rows) {
+  check_system(system, model.species_count);
+  const CellList cells(system, model.max_dist);
+  const Kernel& k = kernel();
+  const size_t width = static_cast<size_t>(model.parameter_count());
+  parallel_shares(threads, system.atom_count, [&](int, int begin, int end) {
+    Workspace workspace;
+    std::vector<double> compact;
+    for_chunks(cells, system, model.max_dist, begin, end, [&](const NeighborBuffer& buffer, int from, int to) {
+      compact.resize(static_cast<size_t>(to - from) * model.row_size());
+      k.site_rows(model, workspace, buffer.view(), compact.data());
+      for (int i = from; i < to; ++i) {
+        const double* row = &compact[static_cast<size_t>(i - from) * model.row_size()];
+        double* full = rows + static_cast<size_t>(i) * width;
+        std::fill(full, full + width, 0.0);
+        std::copy(row, row + model.row_block(), full + system.types[i] * model.row_block());
+        full[model.radial_count() + system.types[i]] = 1.0;
+        std::copy(row + model.row_block(), row + model.row_size(), full + model.radial_count() + model.species_count);
+      }
+    });
+  });
+}
+
+void neighborhood_grades(const Model& model, const GradeTable& table, const System& system, int threads,
+                         double* grades) {
+  check_system(system, model.species_count);
+  const CellList cells(system, model.max_dist);
+  const Kernel& k = kernel();
+  parallel_shares(threads, system.atom_count, [&](int, int begin, int end) {
+    Workspace workspace, packing;
+    std::vector<double> compact, values;
+    for_chunks(cells, system, model.max_dist, begin, end, [&](const NeighborBuffer& buffer, int from, int to) {
+      compact.resize(static_cast<size_t>(to - from) * model.row_size());
+      k.site_rows(model, workspace, buffer.view(), compact.data());
+      for (int species = 0; species < model.species_count; ++species) {
+        std::vector<const double*> rows;
+        std::vector<int> atoms;
+        for (int i = from; i < to; ++i)
+          if (system.types[i] == species) {
+            rows.push_back(&compact[static_cast<size_t>(i - from) * model.row_size()]);
+            atoms.push_back(i);
+          }
+        values.resize(rows.size());
+        k.grades(model, table, packing, species, static_cast<int>(rows.size()), rows.data(), values.data());
+        for (size_t a = 0; a < atoms.size(); ++a) grades[atoms[a]] = values[a];
+      }
+    });
+  });
+}
+
+void loss_gradient(const Model& model, const System& system, double energy_weight, const double* force_weight,
+                   const std::array<double, 9>& strain_weight, int threads, double* gradient) {
+  check_system(system, model.species_count);
+  const CellList cells(system, model.max_dist);
+  const Kernel& k = kernel();
+  const size_t width = static_cast<size_t>(model.parameter_count());
+  threads = std::clamp(threads, 1, std::max(1, system.atom_count));
+  std::vector<std::vector<double>> partial(static_cast<size_t>(threads), std::vector<double>(width, 0.0));
+  parallel_shares(threads, system.atom_count, [&](int thread, int begin, int end) {
+    Workspace workspace;
+    Aligned<double> velocity[3];
+    const std::vector<double> weights(kChunk, energy_weight);
+    for_chunks(cells, system, model.max_dist, begin, end, [&](const NeighborBuffer& buffer, int from, int) {
+      // sum_i w_i . F_i = -dE along displacements w; so the neighbour moves by -(w_j - w_i), plus the strain.
+      for (auto& component : velocity) component.assign(buffer.slots(), 0.0);
+      for (size_t a = 0; a < buffer.start.size(); ++a)
+        for (int n = buffer.start[a]; n < buffer.start[a] + buffer.count[a]; ++n) {
+          const size_t slot = static_cast<size_t>(n);
+          const double r[3] = {buffer.x[slot], buffer.y[slot], buffer.z[slot]};
+          const double* own = force_weight + 3 * (from + static_cast<int>(a));
+          const double* other = force_weight + 3 * buffer.index[slot];
+          for (size_t x = 0; x < 3; ++x) {
+            velocity[x][slot] = own[x] - other[x];
+            for (size_t y = 0; y < 3; ++y) velocity[x][slot] += strain_weight[3 * x + y] * r[y];
+          }
+        }
+      k.directional_gradient(model, workspace, buffer.view(), weights.data(), velocity[0].data(), velocity[1].data(),
+                             velocity[2].data(), partial[static_cast<size_t>(thread)].data());
+    });
+  });
+  for (const auto& share : partial)
+    for (size_t i = 0; i < width; ++i) gradient[i] += share[i];
+}
+
+}  // namespace mtpcore
