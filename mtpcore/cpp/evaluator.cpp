@@ -42,6 +42,25 @@ void collect_close_pairs(const NeighborBuffer& buffer, int first, double min_dis
     }
 }
 
+// d(site energy)/d(parameters) of the atoms in a buffer, compact.
+class RowMaker {
+ public:
+  const double* rows(const Model& model, const NeighborBuffer& buffer) {
+    const Neighborhoods in = buffer.view();
+    rows_.resize(static_cast<size_t>(in.atom_count) * model.row_size());
+    energies_.resize(static_cast<size_t>(in.atom_count));
+    for (auto& component : gradient_) component.resize(std::max(component.size(), buffer.slots()));
+    kernel().energy_gradient(model, workspace_, in, energies_.data(), gradient_[0].data(), gradient_[1].data(),
+                             gradient_[2].data(), rows_.data());
+    return rows_.data();
+  }
+
+ private:
+  Workspace workspace_;
+  Aligned<double> gradient_[3];
+  std::vector<double> energies_, rows_;
+};
+
 struct Share {
   std::vector<double> forces;
   std::array<double, 9> virial{};
@@ -103,7 +122,7 @@ Evaluation evaluate(const Model& model, const System& system, int threads) {
       for (auto& component : gradient) component.resize(std::max(component.size(), buffer.slots()));
       double* g[3] = {gradient[0].data(), gradient[1].data(), gradient[2].data()};
       k.energy_gradient(model, workspace, buffer.view(), &result.site_energies[static_cast<size_t>(from)], g[0], g[1],
-                        g[2]);
+                        g[2], nullptr);
       scatter(buffer, from, g, share);
     });
   });
@@ -119,14 +138,11 @@ Evaluation evaluate(const Model& model, const System& system, int threads) {
 void site_energy_jacobian(const Model& model, const System& system, int threads, double* rows) {
   check_system(system, model.species_count);
   const CellList cells(system, model.max_dist);
-  const Kernel& k = kernel();
   const size_t width = static_cast<size_t>(model.parameter_count());
   parallel_shares(threads, system.atom_count, [&](int, int begin, int end) {
-    Workspace workspace;
-    std::vector<double> compact;
+    RowMaker maker;
     for_chunks(cells, system, model.max_dist, begin, end, [&](const NeighborBuffer& buffer, int from, int to) {
-      compact.resize(static_cast<size_t>(to - from) * model.row_size());
-      k.site_rows(model, workspace, buffer.view(), compact.data());
+      const double* compact = maker.rows(model, buffer);
       for (int i = from; i < to; ++i) {
         const double* row = &compact[static_cast<size_t>(i - from) * model.row_size()];
         double* full = rows + static_cast<size_t>(i) * width;
@@ -145,11 +161,11 @@ void neighborhood_grades(const Model& model, const GradeTable& table, const Syst
   const CellList cells(system, model.max_dist);
   const Kernel& k = kernel();
   parallel_shares(threads, system.atom_count, [&](int, int begin, int end) {
-    Workspace workspace, packing;
-    std::vector<double> compact, values;
+    RowMaker maker;
+    Workspace packing;
+    std::vector<double> values;
     for_chunks(cells, system, model.max_dist, begin, end, [&](const NeighborBuffer& buffer, int from, int to) {
-      compact.resize(static_cast<size_t>(to - from) * model.row_size());
-      k.site_rows(model, workspace, buffer.view(), compact.data());
+      const double* compact = maker.rows(model, buffer);
       for (int species = 0; species < model.species_count; ++species) {
         std::vector<const double*> rows;
         std::vector<int> atoms;

@@ -42,11 +42,10 @@ class GradeTable {
 class Kernel {
  public:
   virtual ~Kernel() = default;
-  // Site energies [atom] and d(site energy)/d(r_j) for every neighbour, in the layout of dx, dy, dz.
+  // Site energies [atom] and d(site energy)/d(r_j) for every neighbour, in the layout of dx, dy, dz. If `rows` is not
+  // null, also [atom][Model::row_size()]: d(site energy)/d(radial coefficients of the centre's species), then scalars.
   virtual void energy_gradient(const Model&, Workspace&, const Neighborhoods&, double* site_energy, double* gx,
-                               double* gy, double* gz) const = 0;
-  // Rows [atom][Model::row_size()]: d(site energy)/d(radial coefficients of the centre's species), then scalars.
-  virtual void site_rows(const Model&, Workspace&, const Neighborhoods&, double* rows) const = 0;
+                               double* gy, double* gz, double* rows) const = 0;
   // Adds d/d(parameters) of sum_i (weight_i E_i + dE_i), dE_i the derivative of E_i along neighbour displacements
   // (vx, vy, vz), to gradient [parameter_count()].
   virtual void directional_gradient(const Model&, Workspace&, const Neighborhoods&, const double* weight,

@@ -589,27 +589,6 @@ void backward_groups(const Model& m, Batch<T>& b, int a, const GroupView<T, NG>&
   }
 }
 
-// dE/d(displacement) = u dE/dr + (dE/du - u (u.dE/du)) / r.
-template <int NG>
-void force_groups(const Model& m, const Neighborhoods& in, int atom, int a, int g, Batch<V>& b, double* gx, double* gy,
-                  double* gz) {
-  const GroupView<V, NG> groups = view<V, NG>(m, b, a, g);
-  Pullback<V, NG> out;
-  backward_groups<V, NG, true>(m, b, a, groups, out);
-  for (int i = 0; i < NG; ++i) {
-    const size_t slot = static_cast<size_t>(a) * b.groups + g + i;
-    const size_t at = static_cast<size_t>(in.start[atom]) + static_cast<size_t>(g + i) * W;
-    V radial{};
-    for (int mu = 0; mu < m.radial_funcs; ++mu) radial += out.f[mu][i] * b.df[slot * m.radial_funcs + mu];
-    const V ux = b.ux[slot], uy = b.uy[slot], uz = b.uz[slot], inverse = b.inverse_r[slot];
-    const V along = ux * out.unit[0][i] + uy * out.unit[1][i] + uz * out.unit[2][i];
-    const V scale = radial - along * inverse;
-    store(gx + at, ux * scale + out.unit[0][i] * inverse);
-    store(gy + at, uy * scale + out.unit[1][i] * inverse);
-    store(gz + at, uz * scale + out.unit[2][i] * inverse);
-  }
-}
-
 // sums[neighbour species][mu][k] += weighted derivative with respect to that radial coefficient, one neighbour a turn.
 inline void add_radial(const Model& m, const int* type, const V* f, int stride, const V* basis, double* sums) {
   const int block = m.radial_funcs * m.radial_size;
@@ -634,14 +613,25 @@ inline void add_radial(const Model& m, const int* type, const Dual* f, int strid
   add_radial(m, type, seed, 1, q, sums);
 }
 
+// dE/d(displacement) = u dE/dr + (dE/du - u (u.dE/du)) / r.
 template <int NG>
-void row_groups(const Model& m, const Neighborhoods& in, int atom, int a, int g, Batch<V>& b, double* row) {
+void force_groups(const Model& m, const Neighborhoods& in, int atom, int a, int g, Batch<V>& b, double* gx, double* gy,
+                  double* gz, double* row) {
   const GroupView<V, NG> groups = view<V, NG>(m, b, a, g);
   Pullback<V, NG> out;
-  backward_groups<V, NG, false>(m, b, a, groups, out);
+  backward_groups<V, NG, true>(m, b, a, groups, out);
   for (int i = 0; i < NG; ++i) {
     const size_t slot = static_cast<size_t>(a) * b.groups + g + i;
-    add_radial(m, in.type + in.start[atom] + (g + i) * W, &out.f[0][i], NG, b.basis + slot * m.radial_size, row);
+    const size_t at = static_cast<size_t>(in.start[atom]) + static_cast<size_t>(g + i) * W;
+    V radial{};
+    for (int mu = 0; mu < m.radial_funcs; ++mu) radial += out.f[mu][i] * b.df[slot * m.radial_funcs + mu];
+    const V ux = b.ux[slot], uy = b.uy[slot], uz = b.uz[slot], inverse = b.inverse_r[slot];
+    const V along = ux * out.unit[0][i] + uy * out.unit[1][i] + uz * out.unit[2][i];
+    const V scale = radial - along * inverse;
+    store(gx + at, ux * scale + out.unit[0][i] * inverse);
+    store(gy + at, uy * scale + out.unit[1][i] * inverse);
+    store(gz + at, uz * scale + out.unit[2][i] * inverse);
+    if (row) add_radial(m, in.type + at, &out.f[0][i], NG, b.basis + slot * m.radial_size, row);
   }
 }
 
@@ -672,35 +662,22 @@ inline void for_groups(int count, F&& body) {
 class KernelImpl final : public Kernel {
  public:
   void energy_gradient(const Model& m, Workspace& workspace, const Neighborhoods& in, double* site_energy, double* gx,
-                       double* gy, double* gz) const override {
-    Batch<V> b = prepare<V>(m, workspace, in, false);
+                       double* gy, double* gz, double* rows) const override {
+    Batch<V> b = prepare<V>(m, workspace, in, rows != nullptr);
+    if (rows) std::fill(rows, rows + static_cast<size_t>(in.atom_count) * m.row_size(), 0.0);
     for (int first = 0; first < in.atom_count; first += W) {
       const int atoms = std::min(W, in.atom_count - first);
       moments(m, in, first, atoms, b, nullptr);
       const V energy = contract(m, b);
+      if (rows) run_program(m.leaf, b.moment);
       for (int a = 0; a < atoms; ++a) {
         const int atom = first + a;
         site_energy[atom] = energy[a] + m.species_energy[in.center_type[atom]];
+        double* row = rows ? rows + static_cast<size_t>(atom) * m.row_size() : nullptr;
         for_groups(in.count[atom], [&](auto groups, int g) {
-          force_groups<decltype(groups)::value>(m, in, atom, a, g, b, gx, gy, gz);
+          force_groups<decltype(groups)::value>(m, in, atom, a, g, b, gx, gy, gz, row);
         });
-      }
-    }
-  }
-
-  void site_rows(const Model& m, Workspace& workspace, const Neighborhoods& in, double* rows) const override {
-    Batch<V> b = prepare<V>(m, workspace, in, true);
-    std::fill(rows, rows + static_cast<size_t>(in.atom_count) * m.row_size(), 0.0);
-    for (int first = 0; first < in.atom_count; first += W) {
-      const int atoms = std::min(W, in.atom_count - first);
-      moments(m, in, first, atoms, b, nullptr);
-      contract_all(m, b);
-      for (int a = 0; a < atoms; ++a) {
-        double* row = rows + static_cast<size_t>(first + a) * m.row_size();
-        for_groups(in.count[first + a], [&](auto groups, int g) {
-          row_groups<decltype(groups)::value>(m, in, first + a, a, g, b, row);
-        });
-        for (int s = 0; s < m.scalar_count; ++s) row[m.row_block() + s] = b.moment[m.scalar_moment[s]][a];
+        for (int s = 0; rows && s < m.scalar_count; ++s) row[m.row_block() + s] = b.moment[m.scalar_moment[s]][a];
       }
     }
   }

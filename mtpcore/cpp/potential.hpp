@@ -59,6 +59,9 @@ struct Potential {
 void validate(const Potential& potential);
 
 Potential read_potential(const std::string& path);
+// `path` names the source in errors, `content` is the whole file.
+Potential parse_potential(const std::string& path, const std::string& content);
+std::string read_file(const std::string& path);
 // Writes to a temporary file beside `path` and renames it.
 void write_potential(const std::string& path, const Potential& potential);
 

@@ -27,17 +27,6 @@ namespace {
 constexpr int kMaxCount = 1 << 24;  // a count beyond this is a damaged file, not a potential
 constexpr std::string_view kSelectionMark = "#MVS_v1.1";
 
-std::string slurp(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw FormatError(path, 0, "a readable file", std::strerror(errno));
-  std::string text;
-  char chunk[1 << 16];
-  while (file.read(chunk, sizeof chunk) || file.gcount() > 0)
-    text.append(chunk, static_cast<size_t>(file.gcount()));
-  if (file.bad()) throw FormatError(path, 0, "a readable file", std::strerror(errno));
-  return text;
-}
-
 // Cursor over the text of one file; every failure knows the line it happened on.
 class Cursor {
  public:
@@ -158,8 +147,6 @@ class Cursor {
   }
 
   size_t position() const { return pos_; }
-  long line() const { return line_; }
-  const std::string& path() const { return path_; }
 
  private:
   // Text glued to a number ("1.5x") is a typing error, not the end of the number.
@@ -312,7 +299,7 @@ void take_bytes(Cursor& in, const std::string& text, size_t& at, std::string_vie
 }
 
 // Text from `mark` on: weights, '#', two n x n matrices of doubles, links row -> configuration, configurations.
-ActiveSet read_active_set(const std::string& path, const std::string& text, size_t mark, long line, int n) {
+ActiveSet read_active_set(const std::string& path, const std::string& text, size_t mark, int n) {
   const std::string head = text.substr(mark + kSelectionMark.size(), 1024);
   Cursor in(path, head);
   ActiveSet set;
@@ -343,7 +330,6 @@ ActiveSet read_active_set(const std::string& path, const std::string& text, size
   size_t rest = links.position();
   if (rest < tail.size() && tail[rest] == '\n') ++rest;
   set.configurations = tail.substr(rest);
-  (void)line;
   return set;
 }
 
@@ -453,8 +439,20 @@ void replace_file(const std::string& path, const std::string& content) {
 
 }  // namespace
 
-Potential read_potential(const std::string& path) {
-  const std::string file = slurp(path);
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw FormatError(path, 0, "a readable file", std::strerror(errno));
+  std::string text;
+  char chunk[1 << 16];
+  while (file.read(chunk, sizeof chunk) || file.gcount() > 0)
+    text.append(chunk, static_cast<size_t>(file.gcount()));
+  if (file.bad()) throw FormatError(path, 0, "a readable file", std::strerror(errno));
+  return text;
+}
+
+Potential read_potential(const std::string& path) { return parse_potential(path, read_file(path)); }
+
+Potential parse_potential(const std::string& path, const std::string& file) {
   const size_t mark = file.find(kSelectionMark);
   const std::string text = file.substr(0, mark);
   Cursor in(path, text);
@@ -471,7 +469,7 @@ Potential read_potential(const std::string& path) {
     throw FormatError(path, 0, "a consistent potential", fault.what());
   }
   if (mark != std::string::npos)
-    p.active_set = read_active_set(path, file, mark, in.line(), p.parameter_count());
+    p.active_set = read_active_set(path, file, mark, p.parameter_count());
   return p;
 }
 
