@@ -242,6 +242,8 @@ NB_MODULE(_core, m) {
     } catch (const FormatError& e) {
       nb::object args = nb::make_tuple(e.path, e.line, e.expected, e.found);
       PyErr_SetObject(PyExc_ValueError, args.ptr());
+    } catch (const SpeciesError& e) {
+      PyErr_SetString(PyExc_LookupError, e.what());
     } catch (const StructureError& e) {
       PyErr_SetString(PyExc_ArithmeticError, e.what());
     }

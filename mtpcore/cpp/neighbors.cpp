@@ -40,7 +40,7 @@ void check_system(const System& system, int species_count) {
       if (!std::isfinite(system.positions[3 * i + x]))
         throw StructureError("atom " + std::to_string(i) + " has a coordinate that is not finite");
     if (system.types[i] < 0 || system.types[i] >= species_count)
-      throw StructureError("atom " + std::to_string(i) + " has type " + std::to_string(system.types[i]) +
+      throw SpeciesError("atom " + std::to_string(i) + " has type " + std::to_string(system.types[i]) +
                            ", the potential knows 0.." + std::to_string(species_count - 1));
   }
   for (double value : system.cell)

@@ -15,6 +15,11 @@ class StructureError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+class SpeciesError : public StructureError {
+ public:
+  using StructureError::StructureError;
+};
+
 struct System {
   int atom_count;
   const double* positions;  // (atom_count, 3), angstrom
@@ -23,7 +28,8 @@ struct System {
   std::array<bool, 3> periodic;
 };
 
-// Throws StructureError naming the first atom with a non-finite coordinate or a type outside 0..species_count-1.
+// Throws StructureError naming the first atom with a non-finite coordinate, SpeciesError with a type outside
+// 0..species_count-1.
 void check_system(const System& system, int species_count);
 
 // Atoms sorted into bins of at least the cutoff's width along each cell vector.

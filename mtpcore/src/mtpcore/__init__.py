@@ -1,0 +1,52 @@
+"""Moment tensor potentials: a fast native engine for Python, ASE and LAMMPS."""
+
+from . import _core
+from ._core import simd
+from .engine import Engine, Evaluation
+from .errors import (
+    CfgFormatError,
+    CloseContactWarning,
+    FormatError,
+    InvalidStructureError,
+    LevelError,
+    MtpcoreError,
+    PotentialFormatError,
+    UnknownSpeciesError,
+)
+from .potential import (
+    ActiveSet,
+    Potential,
+    get_parameters,
+    new_potential,
+    read_potential,
+    set_parameters,
+    write_potential,
+)
+
+__version__ = "0.1.0"
+
+simd_available = _core.simd_available
+select_simd = _core.select_simd
+
+__all__ = [
+    "ActiveSet",
+    "CfgFormatError",
+    "CloseContactWarning",
+    "Engine",
+    "Evaluation",
+    "FormatError",
+    "InvalidStructureError",
+    "LevelError",
+    "MtpcoreError",
+    "Potential",
+    "PotentialFormatError",
+    "UnknownSpeciesError",
+    "get_parameters",
+    "new_potential",
+    "read_potential",
+    "select_simd",
+    "set_parameters",
+    "simd",
+    "simd_available",
+    "write_potential",
+]
