@@ -8,7 +8,7 @@
 
 #include <cstring>
 
-#include "evaluator.hpp"
+#include "dataset.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -161,6 +161,75 @@ class Engine {
   }
 };
 
+// Structures for fitting, and the predictions of an engine for them.
+class BoundDataset {
+ public:
+  explicit BoundDataset(double cutoff) : set(cutoff) {}
+
+  nb::list add(Input<int> types, Input<double> positions, Input<double> cell, std::array<bool, 3> periodic,
+               int species_count, double min_dist) {
+    Structure structure(types, positions, cell, periodic);
+    nb::list pairs;
+    for (const ClosePair& pair : set.add(structure.system, species_count, min_dist))
+      pairs.append(nb::make_tuple(pair.i, pair.j, pair.distance));
+    return pairs;
+  }
+
+  nb::tuple predict(const Engine& engine, int threads) const {
+    Predictions out;
+    {
+      nb::gil_scoped_release release;
+      out = set.predict(engine.model, threads);
+    }
+    const size_t structures = out.energies.size(), atoms = out.forces.size() / 3;
+    return nb::make_tuple(own(std::move(out.energies), {structures}), own(std::move(out.forces), {atoms, 3}),
+                          own(std::move(out.virials), {structures, 3, 3}));
+  }
+
+  Array<double> gradient(const Engine& engine, Input<double> energy_weights, Input<double> force_weights,
+                         Input<double> virial_weights, int threads) const {
+    if (energy_weights.size() != size(set.structure_count()) || force_weights.size() != 3 * size(set.atom_count()) ||
+        virial_weights.size() != 9 * size(set.structure_count()))
+      throw std::invalid_argument("weights do not match the structures of the data set");
+    std::vector<double> values;
+    {
+      nb::gil_scoped_release release;
+      values = set.gradient(engine.model, energy_weights.data(), force_weights.data(), virial_weights.data(), threads);
+    }
+    const size_t n = values.size();
+    return own(std::move(values), {n});
+  }
+
+  Array<double> jacobian(const Engine& engine, int structure, bool virial) const {
+    check(structure);
+    const size_t rows = 1 + 3 * size(set.atom_count(structure)) + (virial ? 6 : 0), width = size(engine.model.parameter_count());
+    std::vector<double> values(rows * width);
+    {
+      nb::gil_scoped_release release;
+      set.jacobian(engine.model, structure, virial, values.data());
+    }
+    return own(std::move(values), {rows, width});
+  }
+
+  Array<double> site_rows(const Engine& engine, int structure) const {
+    check(structure);
+    const size_t atoms = size(set.atom_count(structure)), width = size(engine.model.parameter_count());
+    std::vector<double> values(atoms * width);
+    {
+      nb::gil_scoped_release release;
+      set.site_rows(engine.model, structure, values.data());
+    }
+    return own(std::move(values), {atoms, width});
+  }
+
+  Dataset set;
+
+ private:
+  void check(int structure) const {
+    if (structure < 0 || structure >= set.structure_count()) throw std::out_of_range("no such structure in the data set");
+  }
+};
+
 void bind_potential(nb::module_& m) {
   nb::class_<ActiveSet>(m, "ActiveSet", "MaxVol active set of an .almtp file.")
       .def(nb::init<>())
@@ -254,6 +323,18 @@ NB_MODULE(_core, m) {
   m.def("simd", &simd_name);
   m.def("simd_available", &simd_available);
   m.def("select_simd", &select_simd, "name"_a);
+
+  nb::class_<BoundDataset>(m, "Dataset", "Structures whose neighbourhoods are found once.")
+      .def(nb::init<double>(), "cutoff"_a)
+      .def("add", &BoundDataset::add, "types"_a, "positions"_a, "cell"_a, "periodic"_a, "species_count"_a, "min_dist"_a)
+      .def("predict", &BoundDataset::predict, "engine"_a, "threads"_a)
+      .def("gradient", &BoundDataset::gradient, "engine"_a, "energy_weights"_a, "force_weights"_a, "virial_weights"_a,
+           "threads"_a)
+      .def("jacobian", &BoundDataset::jacobian, "engine"_a, "structure"_a, "virial"_a)
+      .def("site_rows", &BoundDataset::site_rows, "engine"_a, "structure"_a)
+      .def_prop_ro("structure_count", [](const BoundDataset& d) { return d.set.structure_count(); })
+      .def_prop_ro("total_atom_count", [](const BoundDataset& d) { return d.set.atom_count(); })
+      .def("atom_count", [](const BoundDataset& d, int c) { return d.set.atom_count(c); }, "structure"_a);
 
   nb::class_<Engine>(m, "Engine", "A potential ready to evaluate.")
       .def(nb::init<const Potential&>(), "potential"_a)

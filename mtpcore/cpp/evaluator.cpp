@@ -4,20 +4,12 @@
 #include <cmath>
 #include <exception>
 #include <thread>
+#include <tuple>
 
 namespace mtpcore {
 namespace {
 
 constexpr int kChunk = 64;  // atoms whose neighbours are held at a time
-
-void fill(const CellList& cells, const System& system, int begin, int end, NeighborBuffer& buffer) {
-  buffer.clear();
-  for (int i = begin; i < end; ++i) {
-    buffer.begin_atom(system.types[i]);
-    cells.visit(i, [&](int j, double dx, double dy, double dz) { buffer.push(j, system.types[j], dx, dy, dz); });
-    buffer.end_atom();
-  }
-}
 
 // Calls work(buffer, begin, end) for chunks of a thread's share.
 template <class F>
@@ -25,8 +17,30 @@ void for_chunks(const CellList& cells, const System& system, double cutoff, int 
   NeighborBuffer buffer(cutoff);
   for (int from = begin; from < end; from += kChunk) {
     const int to = std::min(end, from + kChunk);
-    fill(cells, system, from, to, buffer);
+    fill_neighbors(cells, system, from, to, buffer);
     work(buffer, from, to);
+  }
+}
+
+struct Share {
+  std::vector<double> forces;
+  std::array<double, 9> virial{};
+  std::vector<ClosePair> close_pairs;
+};
+
+}  // namespace
+
+void fill_neighbors(const CellList& cells, const System& system, int begin, int end, NeighborBuffer& buffer) {
+  buffer.clear();
+  for (int i = begin; i < end; ++i) {
+    buffer.begin_atom(system.types[i]);
+    cells.visit(i, [&](int j, double dx, double dy, double dz) {
+      if (dx * dx + dy * dy + dz * dz < 1e-12)
+        throw StructureError("atoms " + std::to_string(std::min(i, j)) + " and " + std::to_string(std::max(i, j)) +
+                             " coincide");
+      buffer.push(j, system.types[j], dx, dy, dz);
+    });
+    buffer.end_atom();
   }
 }
 
@@ -36,53 +50,62 @@ void collect_close_pairs(const NeighborBuffer& buffer, int first, double min_dis
       const size_t n = static_cast<size_t>(k);
       const double square = buffer.x[n] * buffer.x[n] + buffer.y[n] * buffer.y[n] + buffer.z[n] * buffer.z[n];
       const int i = first + static_cast<int>(a), j = buffer.index[n];
-      if (square < 1e-12)
-        throw StructureError("atoms " + std::to_string(i) + " and " + std::to_string(j) + " coincide");
-      if (square < min_dist * min_dist && i <= j) pairs.push_back({i, j, std::sqrt(square)});
+      if (square >= min_dist * min_dist || j < i) continue;
+      // An atom sees its own images on both sides: each pair of sides counts once.
+      if (j == i && std::tie(buffer.x[n], buffer.y[n], buffer.z[n]) < std::tuple(0.0, 0.0, 0.0)) continue;
+      pairs.push_back({i, j, std::sqrt(square)});
     }
 }
 
-// d(site energy)/d(parameters) of the atoms in a buffer, compact.
-class RowMaker {
- public:
-  const double* rows(const Model& model, const NeighborBuffer& buffer) {
-    const Neighborhoods in = buffer.view();
-    rows_.resize(static_cast<size_t>(in.atom_count) * model.row_size());
-    energies_.resize(static_cast<size_t>(in.atom_count));
-    for (auto& component : gradient_) component.resize(std::max(component.size(), buffer.slots()));
-    kernel().energy_gradient(model, workspace_, in, energies_.data(), gradient_[0].data(), gradient_[1].data(),
-                             gradient_[2].data(), rows_.data());
-    return rows_.data();
-  }
-
- private:
-  Workspace workspace_;
-  Aligned<double> gradient_[3];
-  std::vector<double> energies_, rows_;
-};
-
-struct Share {
-  std::vector<double> forces;
-  std::array<double, 9> virial{};
-  std::vector<ClosePair> close_pairs;
-};
-
-void scatter(const NeighborBuffer& buffer, int first, const double* const g[3], Share& share) {
+void scatter_forces(const NeighborBuffer& buffer, const double* const g[3], double* forces, double* virial, int first) {
   const double* r[3] = {buffer.x.data(), buffer.y.data(), buffer.z.data()};
   for (size_t a = 0; a < buffer.start.size(); ++a) {
-    double* center = &share.forces[3 * (static_cast<size_t>(first) + a)];
+    double* center = forces + 3 * (static_cast<size_t>(first) + a);
     for (int k = buffer.start[a]; k < buffer.start[a] + buffer.count[a]; ++k) {
-      double* neighbor = &share.forces[3 * static_cast<size_t>(buffer.index[static_cast<size_t>(k)])];
+      double* neighbor = forces + 3 * static_cast<size_t>(buffer.index[static_cast<size_t>(k)]);
       for (int x = 0; x < 3; ++x) {
         center[x] += g[x][k];
         neighbor[x] -= g[x][k];
-        for (int y = 0; y < 3; ++y) share.virial[static_cast<size_t>(3 * x + y)] -= g[x][k] * r[y][k];
+        for (int y = 0; y < 3; ++y) virial[3 * x + y] -= g[x][k] * r[y][k];
       }
     }
   }
 }
 
-}  // namespace
+const double* RowMaker::rows(const Model& model, const NeighborBuffer& buffer) {
+  const Neighborhoods in = buffer.view();
+  rows_.resize(static_cast<size_t>(in.atom_count) * static_cast<size_t>(model.row_size()));
+  energies_.resize(static_cast<size_t>(in.atom_count));
+  for (auto& component : gradient_) component.resize(std::max(component.size(), buffer.slots()));
+  kernel().energy_gradient(model, workspace_, in, energies_.data(), gradient_[0].data(), gradient_[1].data(),
+                           gradient_[2].data(), rows_.data());
+  return rows_.data();
+}
+
+void expand_row(const Model& model, int species, const double* compact, double* row) {
+  std::fill(row, row + model.parameter_count(), 0.0);
+  std::copy(compact, compact + model.row_block(), row + species * model.row_block());
+  row[model.radial_count() + species] = 1.0;
+  std::copy(compact + model.row_block(), compact + model.row_size(),
+            row + model.radial_count() + model.species_count);
+}
+
+// sum_i w_i . F_i = -dE along displacements w; so the neighbour moves by -(w_j - w_i), plus the strain.
+void VelocityMaker::make(const NeighborBuffer& buffer, int first, const double* force_weight,
+                         const std::array<double, 9>& strain) {
+  for (auto& component : velocity_) component.assign(buffer.slots(), 0.0);
+  for (size_t a = 0; a < buffer.start.size(); ++a)
+    for (int n = buffer.start[a]; n < buffer.start[a] + buffer.count[a]; ++n) {
+      const size_t slot = static_cast<size_t>(n);
+      const double r[3] = {buffer.x[slot], buffer.y[slot], buffer.z[slot]};
+      const double* own = force_weight + 3 * (static_cast<size_t>(first) + a);
+      const double* other = force_weight + 3 * static_cast<size_t>(buffer.index[slot]);
+      for (size_t x = 0; x < 3; ++x) {
+        velocity_[x][slot] = own[x] - other[x];
+        for (size_t y = 0; y < 3; ++y) velocity_[x][slot] += strain[3 * x + y] * r[y];
+      }
+    }
+}
 
 void parallel_shares(int threads, int count, const std::function<void(int, int, int)>& work) {
   threads = std::clamp(threads, 1, std::max(1, count));
@@ -123,7 +146,7 @@ Evaluation evaluate(const Model& model, const System& system, int threads) {
       double* g[3] = {gradient[0].data(), gradient[1].data(), gradient[2].data()};
       k.energy_gradient(model, workspace, buffer.view(), &result.site_energies[static_cast<size_t>(from)], g[0], g[1],
                         g[2], nullptr);
-      scatter(buffer, from, g, share);
+      scatter_forces(buffer, g, share.forces.data(), share.virial.data(), from);
     });
   });
   for (const Share& share : shares) {
@@ -144,12 +167,9 @@ void site_energy_jacobian(const Model& model, const System& system, int threads,
     for_chunks(cells, system, model.max_dist, begin, end, [&](const NeighborBuffer& buffer, int from, int to) {
       const double* compact = maker.rows(model, buffer);
       for (int i = from; i < to; ++i) {
-        const double* row = &compact[static_cast<size_t>(i - from) * model.row_size()];
-        double* full = rows + static_cast<size_t>(i) * width;
-        std::fill(full, full + width, 0.0);
-        std::copy(row, row + model.row_block(), full + system.types[i] * model.row_block());
-        full[model.radial_count() + system.types[i]] = 1.0;
-        std::copy(row + model.row_block(), row + model.row_size(), full + model.radial_count() + model.species_count);
+        const size_t at = static_cast<size_t>(i);
+        expand_row(model, system.types[i], compact + (at - static_cast<size_t>(from)) * static_cast<size_t>(model.row_size()),
+                   rows + at * width);
       }
     });
   });
@@ -186,30 +206,17 @@ void loss_gradient(const Model& model, const System& system, double energy_weigh
                    const std::array<double, 9>& strain_weight, int threads, double* gradient) {
   check_system(system, model.species_count);
   const CellList cells(system, model.max_dist);
-  const Kernel& k = kernel();
   const size_t width = static_cast<size_t>(model.parameter_count());
   threads = std::clamp(threads, 1, std::max(1, system.atom_count));
   std::vector<std::vector<double>> partial(static_cast<size_t>(threads), std::vector<double>(width, 0.0));
   parallel_shares(threads, system.atom_count, [&](int thread, int begin, int end) {
     Workspace workspace;
-    Aligned<double> velocity[3];
+    VelocityMaker maker;
     const std::vector<double> weights(kChunk, energy_weight);
     for_chunks(cells, system, model.max_dist, begin, end, [&](const NeighborBuffer& buffer, int from, int) {
-      // sum_i w_i . F_i = -dE along displacements w; so the neighbour moves by -(w_j - w_i), plus the strain.
-      for (auto& component : velocity) component.assign(buffer.slots(), 0.0);
-      for (size_t a = 0; a < buffer.start.size(); ++a)
-        for (int n = buffer.start[a]; n < buffer.start[a] + buffer.count[a]; ++n) {
-          const size_t slot = static_cast<size_t>(n);
-          const double r[3] = {buffer.x[slot], buffer.y[slot], buffer.z[slot]};
-          const double* own = force_weight + 3 * (from + static_cast<int>(a));
-          const double* other = force_weight + 3 * buffer.index[slot];
-          for (size_t x = 0; x < 3; ++x) {
-            velocity[x][slot] = own[x] - other[x];
-            for (size_t y = 0; y < 3; ++y) velocity[x][slot] += strain_weight[3 * x + y] * r[y];
-          }
-        }
-      k.directional_gradient(model, workspace, buffer.view(), weights.data(), velocity[0].data(), velocity[1].data(),
-                             velocity[2].data(), partial[static_cast<size_t>(thread)].data());
+      maker.make(buffer, from, force_weight, strain_weight);
+      kernel().directional_gradient(model, workspace, buffer.view(), weights.data(), maker.x(), maker.y(), maker.z(),
+                                    partial[static_cast<size_t>(thread)].data());
     });
   });
   for (const auto& share : partial)

@@ -1,6 +1,7 @@
 // The arithmetic of a moment tensor potential over neighbourhoods; one implementation per instruction set.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,6 +52,10 @@ class Kernel {
   virtual void directional_gradient(const Model&, Workspace&, const Neighborhoods&, const double* weight,
                                     const double* vx, const double* vy, const double* vz,
                                     double* gradient) const = 0;
+  // d/d(parameters) of d(site energy)/d(neighbour displacement) for every atom in turn: receive(atom, values), values
+  // [Model::row_size()][3][slots], slots = the atom's segment length, component-major. Filled-up slots hold zeros.
+  virtual void gradient_jacobian(const Model&, Workspace&, Workspace& scratch, const Neighborhoods&,
+                                 const std::function<void(int, const double*)>& receive) const = 0;
   // max |row A^-1| for `count` rows of one centre species.
   virtual void grades(const Model&, const GradeTable&, Workspace&, int species, int count,
                       const double* const* rows, double* grades) const = 0;

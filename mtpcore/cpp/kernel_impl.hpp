@@ -648,6 +648,224 @@ void gradient_groups(const Model& m, const Neighborhoods& in, int atom, int a, i
   }
 }
 
+// ------------------------------------------------------------------ Jacobian of the gradient
+
+// Tangents of all moments along NT vectors of directions at once. A direction moves one neighbour along one axis, so a
+// basic moment's tangent is that neighbour's own term; the contraction program then runs on tangents alone.
+template <int NT>
+void run_program_tangent(const Program& program, const double* moment, V* tangent) {
+  const Product* products = program.products.data();
+  for (size_t t = 0; t < program.target.size(); ++t) {
+    V sum[NT] = {};
+    for (int i = program.begin[t]; i < program.begin[t + 1]; ++i) {
+      const Product p = products[i];
+      const V left = splat(p.multiplicity * moment[p.left]), right = splat(p.multiplicity * moment[p.right]);
+      for (int v = 0; v < NT; ++v) sum[v] += left * tangent[p.right * NT + v] + right * tangent[p.left * NT + v];
+    }
+    for (int v = 0; v < NT; ++v) tangent[program.target[t] * NT + v] = sum[v];
+  }
+}
+
+template <int NT>
+void run_program_tangent_backwards(const Program& program, const double* moment, const double* adjoint,
+                                   const V* tangent, V* adjoint_tangent) {
+  const Product* products = program.products.data();
+  for (size_t t = program.target.size(); t-- > 0;) {
+    const int target = program.target[t];
+    V seed[NT];
+    for (int v = 0; v < NT; ++v) seed[v] = adjoint_tangent[target * NT + v];
+    for (int i = program.begin[t]; i < program.begin[t + 1]; ++i) {
+      const Product p = products[i];
+      const V left = splat(p.multiplicity * moment[p.left]), right = splat(p.multiplicity * moment[p.right]);
+      const V weight = splat(p.multiplicity * adjoint[target]);
+      for (int v = 0; v < NT; ++v)
+        adjoint_tangent[p.left * NT + v] += seed[v] * right + weight * tangent[p.right * NT + v];
+      for (int v = 0; v < NT; ++v)
+        adjoint_tangent[p.right * NT + v] += seed[v] * left + weight * tangent[p.left * NT + v];
+    }
+  }
+}
+
+constexpr int kTangents = 4;  // vectors of directions carried through the program together
+
+// What the Jacobian of one atom needs besides its batch: scalars of the atom and the moments of its radial basis.
+struct JacobianScratch {
+  double *moment, *adjoint;  // [moment] of this atom
+  double* species_basis;     // [monomial][species * k]: sum over neighbours of the species of monomial * basis
+  Dual* monomial;            // [monomial][kTangents]
+  V *tangent, *adjoint_tangent;
+  V *basis, *basis_slope;  // [group][k] of this atom's neighbours
+  double* values;
+
+  void carve(Carver& memory, const Model& m, int groups) {
+    int monomials = 0;
+    for (int degree = 0; degree <= m.max_degree; ++degree) monomials += monomial_count(degree);
+    moment = memory.take<double>(m.moment_count);
+    adjoint = memory.take<double>(m.moment_count);
+    species_basis = memory.take<double>(static_cast<size_t>(monomials) * m.species_count * m.radial_size);
+    monomial = memory.take<Dual>(static_cast<size_t>(monomials) * kTangents);
+    tangent = memory.take<V>(static_cast<size_t>(m.moment_count) * kTangents);
+    adjoint_tangent = memory.take<V>(static_cast<size_t>(m.moment_count) * kTangents);
+    basis = memory.take<V>(static_cast<size_t>(groups) * m.radial_size);
+    basis_slope = memory.take<V>(static_cast<size_t>(groups) * m.radial_size);
+    values = memory.take<double>(static_cast<size_t>(m.row_size()) * 3 * (groups * W + kPad));
+  }
+};
+
+// Radial basis of the atom's neighbours and, per species, its moments.
+inline void species_basis_moments(const Model& m, const Neighborhoods& in, int atom, int a, Batch<V>& b,
+                                  JacobianScratch& s) {
+  const int width = m.species_count * m.radial_size, groups = (in.count[atom] + W - 1) / W;
+  int monomials = 0;
+  for (int degree = 0; degree <= m.max_degree; ++degree) monomials += monomial_count(degree);
+  std::fill(s.species_basis, s.species_basis + static_cast<size_t>(monomials) * width, 0.0);
+  for (int g = 0; g < groups; ++g) {
+    const size_t slot = static_cast<size_t>(a) * b.groups + g;
+    V* q = s.basis + static_cast<size_t>(g) * m.radial_size;
+    const V r = minimum(1.0 / b.inverse_r[slot], splat(m.max_dist));
+    radial_basis(m, r, q, s.basis_slope + static_cast<size_t>(g) * m.radial_size);
+    const GroupView<V, 1> view_one = view<V, 1>(m, b, a, g);
+    raise_monomials<V, 1>(m, view_one, b.monomial);
+    for (int n = 0; n < W; ++n) {
+      const int type = in.type[in.start[atom] + g * W + n];
+      double near[kMaxRadialSize];
+      for (int k = 0; k < m.radial_size; ++k) near[k] = q[k][n];
+      for (int i = 0; i < monomials; ++i) {
+        const double value = b.monomial[i][n];
+        double* row = s.species_basis + static_cast<size_t>(i) * width + type * m.radial_size;
+        for (int k = 0; k < m.radial_size; ++k) row[k] += value * near[k];
+      }
+    }
+  }
+}
+
+// The groups one pass of tangents covers: NT consecutive (component, group) pairs of one atom.
+struct TangentGroups {
+  int component[kTangents], group[kTangents];
+  int count;
+};
+
+// Unit vectors and radial functions as dual numbers along the axis of each group.
+inline GroupView<Dual, kTangents> tangent_view(const Model& m, Batch<V>& b, int a, const TangentGroups& part,
+                                               Dual (*f)[kMaxRadialFuncs]) {
+  GroupView<Dual, kTangents> groups;
+  for (int v = 0; v < kTangents; ++v) {
+    const size_t slot = static_cast<size_t>(a) * b.groups + part.group[v];
+    const V u[3] = {b.ux[slot], b.uy[slot], b.uz[slot]};
+    const V rate = u[part.component[v]];
+    for (int d = 0; d < 3; ++d) {
+      const double same = d == part.component[v] ? 1.0 : 0.0;
+      groups.unit[d][v] = {u[d], (same - u[d] * rate) * b.inverse_r[slot]};
+    }
+    for (int mu = 0; mu < m.radial_funcs; ++mu)
+      f[v][mu] = {b.f[slot * m.radial_funcs + mu], b.df[slot * m.radial_funcs + mu] * rate};
+    groups.f[v] = f[v];
+  }
+  return groups;
+}
+
+// Tangents of the basic moments, and A_mu = sum over basics of adjoint * monomial as dual numbers.
+inline void basic_tangents(const Model& m, const GroupView<Dual, kTangents>& groups, JacobianScratch& s,
+                           Dual (*pull)[kTangents]) {
+  raise_monomials<Dual, kTangents>(m, groups, s.monomial);
+  for (int mu = 0; mu < m.radial_funcs; ++mu)
+    for (int v = 0; v < kTangents; ++v) pull[mu][v] = constant<Dual>(0.0);
+  int monomial = 0;
+  for (int degree = 0; degree <= m.max_degree; ++degree) {
+    const int radial = m.degree_radial[degree];
+    for (int i = 0; i < monomial_count(degree); ++i, ++monomial)
+      for (int mu = 0; mu < radial; ++mu) {
+        const int basic = m.degree_basic[degree] + i * radial + mu;
+        const V seed = splat(s.adjoint[basic]);
+        for (int v = 0; v < kTangents; ++v) {
+          const Dual value = s.monomial[monomial * kTangents + v];
+          s.tangent[basic * kTangents + v] = (groups.f[v][mu] * value).d;
+          add_product(pull[mu][v], value, seed);
+        }
+      }
+  }
+}
+
+// Derivative with respect to the radial coefficients through the adjoints' tangents.
+inline void radial_tangents(const Model& m, const JacobianScratch& s, const TangentGroups& part, int slots) {
+  const int width = m.species_count * m.radial_size;
+  for (int mu = 0; mu < m.radial_funcs; ++mu)
+    for (int column = 0; column < width; ++column) {
+      V sum[kTangents] = {};
+      int monomial = 0;
+      for (int degree = 0; degree <= m.max_degree; ++degree) {
+        const int radial = m.degree_radial[degree], count = monomial_count(degree);
+        if (mu < radial)
+          for (int i = 0; i < count; ++i) {
+            const V weight = splat(s.species_basis[static_cast<size_t>(monomial + i) * width + column]);
+            const V* tangent = s.adjoint_tangent + (m.degree_basic[degree] + i * radial + mu) * kTangents;
+            for (int v = 0; v < kTangents; ++v) sum[v] += weight * tangent[v];
+          }
+        monomial += count;
+      }
+      const int species = column / m.radial_size, k = column % m.radial_size;
+      const int row = (species * m.radial_funcs + mu) * m.radial_size + k;
+      for (int v = 0; v < part.count; ++v)
+        store(s.values + (static_cast<size_t>(row) * 3 + part.component[v]) * slots + part.group[v] * W, sum[v]);
+    }
+}
+
+// ... and through the moved neighbour's own radial basis.
+inline void own_radial_terms(const Model& m, const JacobianScratch& s, const Batch<V>& b, int a, const int* type,
+                             const TangentGroups& part, const Dual (*pull)[kTangents], int slots) {
+  for (int v = 0; v < part.count; ++v) {
+    const int g = part.group[v];
+    const size_t slot = static_cast<size_t>(a) * b.groups + g;
+    const V u[3] = {b.ux[slot], b.uy[slot], b.uz[slot]};
+    for (int k = 0; k < m.radial_size; ++k) {
+      const V q = s.basis[g * m.radial_size + k];
+      const V dq = s.basis_slope[g * m.radial_size + k] * u[part.component[v]];
+      for (int mu = 0; mu < m.radial_funcs; ++mu) {
+        const V term = pull[mu][v].d * q + pull[mu][v].v * dq;
+        for (int n = 0; n < W; ++n) {
+          const int row = (type[g * W + n] * m.radial_funcs + mu) * m.radial_size + k;
+          s.values[(static_cast<size_t>(row) * 3 + part.component[v]) * slots + g * W + n] += term[n];
+        }
+      }
+    }
+  }
+}
+
+inline void atom_jacobian(const Model& m, const Neighborhoods& in, int atom, int a, Batch<V>& b, JacobianScratch& s,
+                          int slots) {
+  const int groups = (in.count[atom] + W - 1) / W;
+  for (int i = 0; i < m.moment_count; ++i) {
+    s.moment[i] = b.moment[i][a];
+    s.adjoint[i] = b.adjoint[i][a];
+  }
+  std::fill(s.values, s.values + static_cast<size_t>(m.row_size()) * 3 * slots, 0.0);
+  species_basis_moments(m, in, atom, a, b, s);
+  const int* type = in.type + in.start[atom];
+  for (int first = 0; first < 3 * groups; first += kTangents) {
+    TangentGroups part;
+    part.count = std::min(kTangents, 3 * groups - first);
+    for (int v = 0; v < kTangents; ++v) {
+      const int index = std::min(first + v, 3 * groups - 1);  // the last one repeats in an incomplete pass
+      part.component[v] = index / groups;
+      part.group[v] = index % groups;
+    }
+    Dual f[kTangents][kMaxRadialFuncs], pull[kMaxRadialFuncs][kTangents];
+    const GroupView<Dual, kTangents> view = tangent_view(m, b, a, part, f);
+    basic_tangents(m, view, s, pull);
+    run_program_tangent<kTangents>(m.inner, s.moment, s.tangent);
+    run_program_tangent<kTangents>(m.leaf, s.moment, s.tangent);
+    std::fill(s.adjoint_tangent, s.adjoint_tangent + static_cast<size_t>(m.moment_count) * kTangents, V{});
+    run_program_tangent_backwards<kTangents>(m.leaf, s.moment, s.adjoint, s.tangent, s.adjoint_tangent);
+    run_program_tangent_backwards<kTangents>(m.inner, s.moment, s.adjoint, s.tangent, s.adjoint_tangent);
+    radial_tangents(m, s, part, slots);
+    own_radial_terms(m, s, b, a, type, part, pull, slots);
+    for (int scalar = 0; scalar < m.scalar_count; ++scalar)
+      for (int v = 0; v < part.count; ++v)
+        store(s.values + (static_cast<size_t>(m.row_block() + scalar) * 3 + part.component[v]) * slots + part.group[v] * W,
+              s.tangent[m.scalar_moment[scalar] * kTangents + v]);
+  }
+}
+
 // Calls body(group count as a constant, first group) for all groups of an atom, two at a time.
 template <class F>
 inline void for_groups(int count, F&& body) {
@@ -704,6 +922,26 @@ class KernelImpl final : public Kernel {
           gradient_groups<decltype(groups)::value>(m, in, atom, a, g, b, weight[atom],
                                                    gradient + center * m.row_block());
         });
+      }
+    }
+  }
+
+  void gradient_jacobian(const Model& m, Workspace& workspace, Workspace& scratch, const Neighborhoods& in,
+                         const std::function<void(int, const double*)>& receive) const override {
+    Batch<V> b = prepare<V>(m, workspace, in, false);
+    JacobianScratch s;
+    Carver measure;
+    s.carve(measure, m, b.groups);
+    Carver memory(scratch.reserve(measure.used()));
+    s.carve(memory, m, b.groups);
+    for (int first = 0; first < in.atom_count; first += W) {
+      const int atoms = std::min(W, in.atom_count - first);
+      moments(m, in, first, atoms, b, nullptr);
+      contract_all(m, b);
+      for (int a = 0; a < atoms; ++a) {
+        const int atom = first + a, slots = (in.count[atom] + kPad - 1) / kPad * kPad;
+        atom_jacobian(m, in, atom, a, b, s, slots);
+        receive(atom, s.values);
       }
     }
   }

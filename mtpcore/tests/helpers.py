@@ -89,11 +89,14 @@ def random_cell(
     cell *= (atom_count * volume_per_atom / abs(np.linalg.det(cell))) ** (1 / 3)
     images = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ cell
     positions = np.empty((0, 3))
-    while len(positions) < atom_count:
+    for _ in range(1000 * atom_count):
+        if len(positions) == atom_count:
+            break
         trial = rng.uniform(size=3) @ cell
         others = (positions[:, None] + images).reshape(-1, 3)
         if np.all(np.linalg.norm(others - trial, axis=1) > separation):
             positions = np.vstack([positions, trial])
+    assert len(positions) == atom_count, "no room for atoms this far apart"
     types = rng.permutation(np.arange(atom_count) % species_count).astype(np.int32)
     return Structure(types, positions, cell, pbc)
 
@@ -133,7 +136,8 @@ def li6ps5cl_cell(a: float = 9.86, repeat: int = 1, rattle: float = 0.1, seed: i
 
     rng = np.random.default_rng(seed)
     symbols, fractional = _li6ps5cl_fractional(rng)
-    atoms: Any = Atoms(symbols, scaled_positions=fractional, cell=[a] * 3, pbc=True).repeat(repeat)
+    cell: Any = Atoms(symbols, scaled_positions=fractional, cell=[a] * 3, pbc=True)
+    atoms = cell.repeat(repeat)
     atoms.positions += rng.normal(scale=rattle, size=atoms.positions.shape)
     atoms.wrap()
     return atoms

@@ -51,13 +51,28 @@ class Potential:
 class Engine:
     def __init__(self, potential: Potential) -> None: ...
     def evaluate(
-        self, types: IntArray, positions: FloatArray, cell: FloatArray, periodic: Sequence[bool], threads: int
+        self,
+        types: IntArray,
+        positions: FloatArray,
+        cell: FloatArray,
+        periodic: Sequence[bool],
+        threads: int,
     ) -> dict[str, Any]: ...
     def jacobian(
-        self, types: IntArray, positions: FloatArray, cell: FloatArray, periodic: Sequence[bool], threads: int
+        self,
+        types: IntArray,
+        positions: FloatArray,
+        cell: FloatArray,
+        periodic: Sequence[bool],
+        threads: int,
     ) -> FloatArray: ...
     def grades(
-        self, types: IntArray, positions: FloatArray, cell: FloatArray, periodic: Sequence[bool], threads: int
+        self,
+        types: IntArray,
+        positions: FloatArray,
+        cell: FloatArray,
+        periodic: Sequence[bool],
+        threads: int,
     ) -> FloatArray: ...
     def loss_gradient(
         self,

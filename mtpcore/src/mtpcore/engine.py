@@ -25,8 +25,8 @@ class Evaluation:
         site_energies: Shape (N,), eV.
         forces: Shape (N, 3), eV/angstrom.
         virial: -dE/d(strain), shape (3, 3), eV; the stress (tensile positive, as ASE's) is -virial / volume.
-        close_pairs: (i, j, distance in angstrom) of every pair below the potential's ``min_dist``, where the
-            potential knows nothing and its radial polynomials grow without bound.
+        close_pairs: (i, j, distance in angstrom) of every pair below the potential's ``min_dist``,
+            where the potential knows nothing and its radial polynomials grow without bound.
     """
 
     energy: float
@@ -39,10 +39,12 @@ class Evaluation:
 class Engine:
     """A potential made ready to evaluate structures.
 
-    Structures are passed as 0-based species of the potential, shape (N,); positions, shape (N, 3), angstrom; cell
-    vectors in rows, shape (3, 3), angstrom; and the periodicity along each. Any cell serves: triclinic, open, smaller
-    than the cutoff. Every method raises :class:`UnknownSpeciesError` for a species the potential lacks and
-    :class:`InvalidStructureError` for coordinates that are not finite, a singular periodic cell or atoms that coincide.
+    Structures are passed as 0-based species of the potential, shape (N,); positions, shape (N, 3),
+    angstrom; cell
+    vectors in rows, shape (3, 3), angstrom; and the periodicity along each. Any cell serves:
+    triclinic, open, smaller than the cutoff. Every method raises :class:`UnknownSpeciesError` for a
+    species the potential lacks and :class:`InvalidStructureError` for arrays of the wrong shape,
+    coordinates that are not finite, a singular periodic cell or atoms that coincide.
 
     Args:
         potential: A trained potential; its active set, if any, serves :meth:`grades`.
@@ -59,13 +61,18 @@ class Engine:
     ) -> Evaluation:
         """Energy, forces and virial."""
         with _typed_errors():
-            result = self._core.evaluate(*_arguments(types, positions, cell, periodic), self.threads)
+            result = self._core.evaluate(
+                *_arguments(types, positions, cell, periodic), self.threads
+            )
         return Evaluation(**result)
 
     def site_energy_jacobian(
         self, types: IntArray, positions: FloatArray, cell: FloatArray, periodic: Sequence[bool]
     ) -> FloatArray:
-        """d(site energy)/d(parameters), shape (N, parameter_count), parameters as in MLIP-3: radial, species, moment."""
+        """d(site energy)/d(parameters), shape (N, parameter_count).
+
+        Parameters in MLIP-3's order: radial, species, moment.
+        """
         with _typed_errors():
             return self._core.jacobian(*_arguments(types, positions, cell, periodic), self.threads)
 
@@ -82,7 +89,8 @@ class Engine:
         active_set = self.potential.active_set
         if active_set is None or not active_set.neighborhood_mode:
             raise MtpcoreError(
-                "the potential holds no active set of neighbourhoods: read one from an .almtp file or select one first"
+                "the potential holds no active set of neighbourhoods: "
+                "read one from an .almtp file or select one first"
             )
         with _typed_errors():
             return self._core.grades(*_arguments(types, positions, cell, periodic), self.threads)
@@ -98,10 +106,13 @@ class Engine:
         force_weights: FloatArray,
         strain_weights: FloatArray,
     ) -> FloatArray:
-        """d/d(parameters) of a E + sum_i w_i . F_i + sum_ab s_ab dE/d(strain_ab), shape (parameter_count,).
+        """d/d(parameters) of a E + sum_i w_i . F_i + sum_ab s_ab dE/d(strain_ab).
 
-        One pass of dual numbers, three to four times the cost of :meth:`evaluate`; no derivative of a single force
-        is formed.
+        One pass of dual numbers, a few times the cost of :meth:`evaluate`; no derivative of a
+        single force is formed.
+
+        Returns:
+            Shape (parameter_count,), parameters as in :meth:`site_energy_jacobian`.
 
         Args:
             types: Species, shape (N,).
@@ -116,8 +127,8 @@ class Engine:
             return self._core.loss_gradient(
                 *_arguments(types, positions, cell, periodic),
                 float(energy_weight),
-                np.ascontiguousarray(force_weights, dtype=np.float64),
-                np.ascontiguousarray(strain_weights, dtype=np.float64),
+                _reals("force_weights", force_weights, (len(types), 3)),
+                _reals("strain_weights", strain_weights, (3, 3)),
                 self.threads,
             )
 
@@ -134,12 +145,27 @@ def _typed_errors() -> Iterator[None]:
 
 
 def _arguments(
-    types: IntArray, positions: FloatArray, cell: FloatArray, periodic: Sequence[bool]
+    types: npt.ArrayLike, positions: npt.ArrayLike, cell: npt.ArrayLike, periodic: Sequence[bool]
 ) -> tuple[IntArray, FloatArray, FloatArray, list[bool]]:
     """The arrays as the core reads them; no copy is made where they fit already."""
+    species = np.asarray(types)
+    if species.ndim != 1 or (species.dtype.kind not in "iu" and species.size):
+        raise InvalidStructureError(
+            f"types must be integers of shape (N,), not {species.dtype} of shape {species.shape}"
+        )
+    flags = [bool(flag) for flag in periodic]
+    if len(flags) != 3:  # noqa: PLR2004  three dimensions
+        raise InvalidStructureError(f"periodic must have three entries, not {len(flags)}")
     return (
-        np.ascontiguousarray(types, dtype=np.int32),
-        np.ascontiguousarray(positions, dtype=np.float64),
-        np.ascontiguousarray(cell, dtype=np.float64),
-        [bool(flag) for flag in periodic],
+        np.ascontiguousarray(species, dtype=np.int32),
+        _reals("positions", positions, (len(species), 3)),
+        _reals("cell", cell, (3, 3)),
+        flags,
     )
+
+
+def _reals(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    if array.shape != shape:
+        raise InvalidStructureError(f"{name} must have shape {shape}, not {array.shape}")
+    return array

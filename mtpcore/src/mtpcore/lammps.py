@@ -41,13 +41,17 @@ def release_number(include: Path) -> int:
             f"{path} is missing: give LAMMPS's own src folder, or the release with --lammps-version YYYYMMDD"
         )
     months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-    match = re.search(r'LAMMPS_VERSION\s+"(\d{1,2}) (\w{3}) (\d{4})"', path.read_text(encoding="utf-8"))
+    match = re.search(
+        r'LAMMPS_VERSION\s+"(\d{1,2}) (\w{3}) (\d{4})"', path.read_text(encoding="utf-8")
+    )
     if match is None or match[2] not in months:
-        raise PluginBuildError(f"{path} holds no LAMMPS_VERSION such as \"22 Jul 2025\"")
+        raise PluginBuildError(f'{path} holds no LAMMPS_VERSION such as "22 Jul 2025"')
     return int(match[3]) * 10000 + (months.index(match[2]) + 1) * 100 + int(match[1])
 
 
-def build(include: Path, *, mpi_include: Path | None, version: int | None, output: Path, sources: Path) -> Path:
+def build(
+    include: Path, *, mpi_include: Path | None, version: int | None, output: Path, sources: Path
+) -> Path:
     """Compile the plug-in against LAMMPS's headers and put it into ``output``.
 
     Args:
@@ -68,7 +72,9 @@ def build(include: Path, *, mpi_include: Path | None, version: int | None, outpu
     version = version or release_number(include)
     mpi = mpi_include or _mpi_include(include)
     if not (mpi / "mpi.h").exists():
-        raise PluginBuildError(f"{mpi} has no mpi.h: give the MPI of that LAMMPS with --mpi-include")
+        raise PluginBuildError(
+            f"{mpi} has no mpi.h: give the MPI of that LAMMPS with --mpi-include"
+        )
     with tempfile.TemporaryDirectory() as folder:
         definitions = {
             "MTPCORE_LAMMPS_INCLUDE": include.resolve(),
@@ -90,7 +96,9 @@ def _mpi_include(include: Path) -> Path:
     """Folder of mpi.h: of the MPI compiler on PATH, else LAMMPS's serial stand-in."""
     compiler = shutil.which("mpicxx")
     if compiler:
-        shown = subprocess.run([compiler, "-show"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+        shown = subprocess.run(
+            [compiler, "-show"], capture_output=True, text=True, check=False
+        ).stdout  # noqa: S603
         for word in shown.split():
             if word.startswith("-I") and Path(word[2:], "mpi.h").exists():
                 return Path(word[2:])
@@ -112,11 +120,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mtpcore.lammps", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("build", help="build the plug-in against another LAMMPS release")
-    make.add_argument("--lammps-include", type=Path, required=True, help="folder of LAMMPS's headers (its src folder)")
-    make.add_argument("--lammps-version", type=int, help="release as a number, e.g. 20250722 (default: version.h)")
-    make.add_argument("--mpi-include", type=Path, help="folder of mpi.h (default: of mpicxx on PATH)")
-    make.add_argument("--output", type=Path, default=Path(plugin_directory()), help="folder for the plug-in")
-    make.add_argument("--sources", type=Path, default=Path.cwd() / "mtpcore", help="mtpcore's source folder")
+    make.add_argument(
+        "--lammps-include",
+        type=Path,
+        required=True,
+        help="folder of LAMMPS's headers (its src folder)",
+    )
+    make.add_argument(
+        "--lammps-version", type=int, help="release as a number, e.g. 20250722 (default: version.h)"
+    )
+    make.add_argument(
+        "--mpi-include", type=Path, help="folder of mpi.h (default: of mpicxx on PATH)"
+    )
+    make.add_argument(
+        "--output", type=Path, default=Path(plugin_directory()), help="folder for the plug-in"
+    )
+    make.add_argument(
+        "--sources", type=Path, default=Path.cwd() / "mtpcore", help="mtpcore's source folder"
+    )
     options = parser.parse_args(arguments)
     try:
         path = build(

@@ -14,7 +14,7 @@ Numbering and order are those of the files distributed with MLIP, so that coeffi
 exchanged index by index.
 
 Source: A. V. Shapeev, Multiscale Model. Simul. 14, 1153 (2016); I. S. Novikov et al., Mach. Learn.
-Sci. Technol. 2, 025002 (2021), eqs. (6) to (8).
+Sci. Technol. 2, 025002 (2021).
 """
 
 import itertools
@@ -135,11 +135,15 @@ def _multinomial(powers: Exponents) -> int:
     return math.factorial(sum(powers)) // math.prod(map(math.factorial, powers))
 
 
+def _level(mu: int, nu: int) -> int:
+    """Level of a moment (Novikov et al. 2021)."""
+    return 2 + 4 * mu + nu
+
+
 def _labels(level: int) -> list[tuple[int, int]]:
     """Labels (mu, nu) of the moments a scalar of this level can hold."""
-    return [
-        (mu, nu) for mu in range(MAX_MU + 1) for nu in range(MAX_NU + 1) if 2 + 4 * mu + nu <= level
-    ]
+    labels = itertools.product(range(MAX_MU + 1), range(MAX_NU + 1))
+    return [label for label in labels if _level(*label) <= level]
 
 
 def _complete_graphs(degrees: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
@@ -162,7 +166,7 @@ def _scalars(level: int) -> list[Tensor]:
     for count in range(1, MAX_FACTORS + 1):
         diagonal = [_triangle_positions(count)[i, i] for i in range(count)]
         for labels in itertools.combinations_with_replacement(_labels(level), count):
-            if sum(2 + 4 * mu + nu for mu, nu in labels) > level:
+            if sum(itertools.starmap(_level, labels)) > level:
                 continue
             mus, ranks = zip(*labels, strict=True)
             for edges in _complete_graphs(ranks):

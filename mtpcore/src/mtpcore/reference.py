@@ -13,7 +13,7 @@ For atom i with neighbours j at :math:`\mathbf r_j`, distance :math:`r_j`, unit 
     E_i &= \zeta_{z_i} + \sum_a \xi_a M_{\mathrm{mapping}(a)}
 
 with Chebyshev polynomials T_k. Source: A. V. Shapeev, Multiscale Model. Simul. 14, 1153 (2016);
-I. S. Novikov et al., Mach. Learn. Sci. Technol. 2, 025002 (2021), section 2.
+I. S. Novikov et al., Mach. Learn. Sci. Technol. 2, 025002 (2021).
 """
 
 import itertools
@@ -292,7 +292,8 @@ def _site_gradient(potential: PotentialLike, site: _Site) -> FloatArray:
     by_unit = np.einsum("b,bj,bjc->jc", site.adjoints, functions[mu], gradients)
     # du/dr = (1 - u u^T) / r
     across = by_unit - site.units * np.sum(by_unit * site.units, axis=1, keepdims=True)
-    return along[:, None] * site.units + across / site.distances[:, None]
+    gradient: FloatArray = along[:, None] * site.units + across / site.distances[:, None]
+    return gradient
 
 
 def _checked_types(potential: PotentialLike, types: IntArray, atom_count: int) -> IntArray:

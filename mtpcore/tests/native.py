@@ -1,0 +1,159 @@
+"""Potentials of the native engine made for tests, and numerical derivatives to check them with."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from helpers import Structure, random_cell, random_potential_fields
+
+from mtpcore import ActiveSet, Engine, Potential, reference
+
+type FloatArray = npt.NDArray[np.float64]
+
+# Central difference of eighth order: exact for polynomials up to degree eight.
+STENCIL = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
+
+TRICLINIC = "triclinic"
+CELLS: dict[str, dict[str, Any]] = {
+    TRICLINIC: {"atom_count": 7, "skew": 0.35},
+    "orthogonal": {"atom_count": 6, "skew": 0.0},
+    "smaller than the cutoff": {"atom_count": 2, "skew": 0.2},
+    "slab": {"atom_count": 6, "pbc": (True, True, False)},
+    "wire": {"atom_count": 6, "pbc": (False, True, False)},
+    "open": {"atom_count": 6, "pbc": (False, False, False)},
+}
+
+
+def native_potential(fields: Mapping[str, Any]) -> Potential:
+    """The potential with these attributes."""
+    potential = Potential()
+    for name, value in fields.items():
+        if name.startswith("alpha_index") or name == "alpha_moment_mapping":
+            setattr(potential, name, np.ascontiguousarray(value, dtype=np.int32))
+        elif isinstance(value, np.ndarray):
+            setattr(potential, name, np.ascontiguousarray(value))
+        else:
+            setattr(potential, name, value)
+    potential.trained = True
+    potential.validate()
+    return potential
+
+
+def random_native(level: int, species_count: int, seed: int = 0, **options: Any) -> Potential:
+    """A potential with random coefficients."""
+    return native_potential(random_potential_fields(level, species_count, seed, **options))
+
+
+def cell_of_kind(kind: str, species_count: int, seed: int, cutoff: float = 5.0) -> Structure:
+    """A random structure of one of the kinds in ``CELLS``, no pair on the verge of the cutoff.
+
+    The energy has no second derivative at the cutoff, which would spoil numerical derivatives.
+    """
+    options = dict(CELLS[kind])
+    atom_count = options.pop("atom_count")
+    for number in range(seed, seed + 100_000, 1000):
+        structure = random_cell(atom_count, species_count, number, **options)
+        _, positions, cell, pbc = structure
+        near = reference.neighborhoods(positions, cell, pbc, cutoff + 0.1)
+        distances = np.linalg.norm(np.vstack([n.vectors for n in near]), axis=1)
+        if np.all(np.abs(distances - cutoff) > 0.004):
+            return structure
+    raise AssertionError("every structure has a pair at the cutoff")
+
+
+def with_random_active_set(potential: Potential, seed: int = 0) -> Potential:
+    """A copy with a well-conditioned active set that was never selected from anything."""
+    rng = np.random.default_rng(seed)
+    count = potential.parameter_count
+    matrix = np.diag(rng.uniform(1.0, 2.0, count)) + rng.normal(
+        scale=0.3 / count, size=(count, count)
+    )
+    return with_active_set(potential, matrix)
+
+
+def with_active_set(potential: Potential, matrix: FloatArray) -> Potential:
+    """A copy whose active set of neighbourhoods is this matrix."""
+    active_set = ActiveSet()
+    active_set.matrix = np.ascontiguousarray(matrix)
+    active_set.inverse_transposed = np.ascontiguousarray(np.linalg.inv(matrix).T)
+    links = np.full(len(matrix), -1, dtype=np.int32)
+    active_set.configuration_index = active_set.equation_index = links
+    copy = Potential(potential)
+    copy.active_set = active_set
+    copy.validate()
+    return copy
+
+
+def derivative(function: Callable[[float], Any], step: float) -> Any:
+    """Derivative at 0."""
+    return sum(c * (function(k * step) - function(-k * step)) for k, c in STENCIL.items()) / step
+
+
+def moved(structure: Structure, displacement: FloatArray) -> Structure:
+    """The structure with displaced atoms."""
+    return structure._replace(positions=structure.positions + displacement)
+
+
+def strained(structure: Structure, strain: FloatArray) -> Structure:
+    """The structure under a homogeneous strain."""
+    deformation = np.eye(3) + strain
+    return structure._replace(
+        positions=structure.positions @ deformation, cell=structure.cell @ deformation
+    )
+
+
+def numerical_forces(engine: Engine, structure: Structure, step: float = 5e-4) -> FloatArray:
+    """Minus the gradient of the energy, shape (N, 3), eV/angstrom."""
+    forces = np.empty_like(structure.positions)
+    for index in np.ndindex(forces.shape):
+        direction = np.zeros_like(forces)
+        direction[index] = 1.0
+
+        def energy(t: float, direction: FloatArray = direction) -> float:
+            return engine.evaluate(*moved(structure, t * direction)).energy
+
+        forces[index] = -derivative(energy, step)
+    return forces
+
+
+def numerical_virial(engine: Engine, structure: Structure, step: float = 1e-4) -> FloatArray:
+    """Minus the derivative of the energy by the strain, shape (3, 3), eV."""
+    virial = np.empty((3, 3))
+    for index in np.ndindex(3, 3):
+        strain = np.zeros((3, 3))
+        strain[index] = 1.0
+
+        def energy(t: float, strain: FloatArray = strain) -> float:
+            return engine.evaluate(*strained(structure, t * strain)).energy
+
+        virial[index] = -derivative(energy, step)
+    return virial
+
+
+# Depth in eV, width in 1/angstrom and minimum in angstrom of Morse potentials, by types of Li6PS5Cl
+_MORSE = {(1, 2): (1.5, 1.8, 2.05), (0, 2): (0.4, 1.3, 2.45), (0, 3): (0.35, 1.3, 2.6)}
+_MORSE |= {(0, 0): (0.005, 1.2, 4.2), (0, 1): (0.005, 1.2, 4.2)}
+_REPULSION = (0.05, 1.3, 4.0)
+
+
+def solid_potential(level: int, many_body: float = 2e-5, seed: int = 0) -> Potential:
+    """A potential under which Li6PS5Cl vibrates without falling apart.
+
+    The first radial functions are Morse potentials, so that the scalar M_00 makes a pair potential;
+    all other scalars of the level contribute a little.
+    """
+    fields = random_potential_fields(level, 4, seed)
+    r = np.linspace(1.5, 5.0, 200)
+    s = (2.0 * r - 6.5) / 3.5
+    basis = np.polynomial.chebyshev.chebvander(s, 7) * 0.08 * (5.0 - r[:, None]) ** 2
+    for pair in np.ndindex(4, 4):
+        depth, width, minimum = _MORSE.get((min(pair), max(pair)), _REPULSION)
+        u = np.exp(-width * (r - minimum))
+        morse = depth * (u**2 - 2.0 * u)
+        weight = 1.0 / (1.0 + np.abs(morse))
+        fit = np.linalg.lstsq(weight[:, None] * basis, weight * morse, rcond=None)
+        fields["radial_coeffs"][(*pair, 0)] = fit[0]
+    fields["moment_coeffs"] *= many_body
+    fields["moment_coeffs"][list(fields["alpha_moment_mapping"]).index(0)] = 0.5
+    return native_potential(fields)
