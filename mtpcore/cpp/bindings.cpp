@@ -200,15 +200,16 @@ class BoundDataset {
     return own(std::move(values), {n});
   }
 
-  Array<double> jacobian(const Engine& engine, int structure, bool virial) const {
+  Array<double> jacobian(const Engine& engine, int structure, bool virial, bool linear_only) const {
     check(structure);
-    const size_t rows = 1 + 3 * size(set.atom_count(structure)) + (virial ? 6 : 0), width = size(engine.model.parameter_count());
-    std::vector<double> values(rows * width);
+    const size_t length = 1 + 3 * size(set.atom_count(structure)) + (virial ? 6 : 0);
+    const size_t lines = size(engine.model.parameter_count() - (linear_only ? engine.model.radial_count() : 0));
+    std::vector<double> values(lines * length);
     {
       nb::gil_scoped_release release;
-      set.jacobian(engine.model, structure, virial, values.data());
+      set.jacobian(engine.model, structure, virial, linear_only, values.data());
     }
-    return own(std::move(values), {rows, width});
+    return own(std::move(values), {lines, length});
   }
 
   Array<double> site_rows(const Engine& engine, int structure) const {
@@ -330,7 +331,7 @@ NB_MODULE(_core, m) {
       .def("predict", &BoundDataset::predict, "engine"_a, "threads"_a)
       .def("gradient", &BoundDataset::gradient, "engine"_a, "energy_weights"_a, "force_weights"_a, "virial_weights"_a,
            "threads"_a)
-      .def("jacobian", &BoundDataset::jacobian, "engine"_a, "structure"_a, "virial"_a)
+      .def("jacobian", &BoundDataset::jacobian, "engine"_a, "structure"_a, "virial"_a, "linear_only"_a)
       .def("site_rows", &BoundDataset::site_rows, "engine"_a, "structure"_a)
       .def_prop_ro("structure_count", [](const BoundDataset& d) { return d.set.structure_count(); })
       .def_prop_ro("total_atom_count", [](const BoundDataset& d) { return d.set.atom_count(); })

@@ -23,12 +23,31 @@ void over_structures(const Dataset& set, int threads, F&& work) {
   });
 }
 
-// Row of one site's parameters, spread over all species' parameters.
-void add_block(const Model& m, int species, const double* block, double factor, double* row) {
-  double* radial = row + species * m.row_block();
-  for (int i = 0; i < m.row_block(); ++i) radial[i] += factor * block[i];
-  double* scalars = row + m.radial_count() + m.species_count;
-  for (int i = 0; i < m.scalar_count; ++i) scalars[i] += factor * block[m.row_block() + i];
+// Adds d(dE_i/d neighbours)/d(one parameter), values [3][slots], to that parameter's line of forces and virial.
+void add_line(const NeighborBuffer& near, size_t atom, const double* values, bool virial, double* forces,
+              double* virials) {
+  const int count = near.count[atom], slots = (count + kPad - 1) / kPad * kPad;
+  const size_t start = static_cast<size_t>(near.start[atom]);
+  const double* r[3] = {&near.x[start], &near.y[start], &near.z[start]};
+  const int* index = &near.index[start];
+  for (int x = 0; x < 3; ++x) {
+    const double* v = values + x * slots;
+    double sum = 0.0;
+    for (int n = 0; n < count; ++n) {
+      sum += v[n];
+      forces[3 * index[n] + x] -= v[n];
+    }
+    forces[3 * atom + static_cast<size_t>(x)] += sum;
+    if (!virial) continue;
+    double moment[3] = {};
+    for (int n = 0; n < count; ++n)
+      for (int y = 0; y < 3; ++y) moment[y] += v[n] * r[y][n];
+    // The symmetric part: both orders of the two axes, half each.
+    for (int c = 0; c < 6; ++c) {
+      if (kVoigtRow[c] == x) virials[c] -= 0.5 * moment[kVoigtColumn[c]];
+      if (kVoigtColumn[c] == x) virials[c] -= 0.5 * moment[kVoigtRow[c]];
+    }
+  }
 }
 
 }  // namespace
@@ -94,44 +113,31 @@ std::vector<double> Dataset::gradient(const Model& model, const double* energy_w
   return total;
 }
 
-void Dataset::jacobian(const Model& model, int structure, bool virial, double* rows) const {
+void Dataset::jacobian(const Model& model, int structure, bool virial, bool linear_only, double* lines) const {
   const Structure& s = structures_[static_cast<size_t>(structure)];
   const NeighborBuffer& near = s.neighbors;
-  const size_t width = static_cast<size_t>(model.parameter_count()), atoms = s.types.size();
-  std::fill(rows, rows + (1 + 3 * atoms + (virial ? 6 : 0)) * width, 0.0);
+  const size_t all = static_cast<size_t>(model.parameter_count()), atoms = s.types.size();
+  const size_t skipped = linear_only ? static_cast<size_t>(model.radial_count()) : 0;
+  const size_t length = 1 + 3 * atoms + (virial ? 6 : 0);
+  std::fill(lines, lines + (all - skipped) * length, 0.0);
 
-  std::vector<double> site(atoms * width);
+  std::vector<double> site(atoms * all);
   site_rows(model, structure, site.data());
   for (size_t i = 0; i < atoms; ++i)
-    for (size_t p = 0; p < width; ++p) rows[p] += site[i * width + p];
+    for (size_t p = skipped; p < all; ++p) lines[(p - skipped) * length] += site[i * all + p];
 
-  double* force_rows = rows + width;
-  double* virial_rows = rows + (1 + 3 * atoms) * width;
-  const double* r[3] = {near.x.data(), near.y.data(), near.z.data()};
   Workspace workspace, scratch;
-  std::vector<double> block(static_cast<size_t>(model.row_size()));
-  kernel().gradient_jacobian(model, workspace, scratch, near.view(), [&](int atom, const double* values) {
+  kernel().gradient_jacobian(model, workspace, scratch, near.view(), linear_only, [&](int atom, const double* values) {
     const size_t a = static_cast<size_t>(atom);
-    const int slots = (near.count[a] + kPad - 1) / kPad * kPad, species = near.center_type[a];
-    for (int n = 0; n < near.count[a]; ++n) {
-      const size_t slot = static_cast<size_t>(near.start[a] + n);
-      const size_t j = static_cast<size_t>(near.index[slot]);
-      for (size_t x = 0; x < 3; ++x) {
-        for (size_t p = 0; p < block.size(); ++p) block[p] = values[(p * 3 + x) * static_cast<size_t>(slots) + static_cast<size_t>(n)];
-        if (j != a) {
-          add_block(model, species, block.data(), 1.0, force_rows + (3 * a + x) * width);
-          add_block(model, species, block.data(), -1.0, force_rows + (3 * j + x) * width);
-        }
-        if (virial)
-          for (int v = 0; v < 6; ++v) {
-            // The symmetric part: both orders of the two axes, half each.
-            double factor = 0.0;
-            if (kVoigtRow[v] == static_cast<int>(x)) factor += 0.5 * r[kVoigtColumn[v]][slot];
-            if (kVoigtColumn[v] == static_cast<int>(x)) factor += 0.5 * r[kVoigtRow[v]][slot];
-            if (factor != 0.0) add_block(model, species, block.data(), -factor, virial_rows + static_cast<size_t>(v) * width);
-          }
-      }
-    }
+    const size_t slots = static_cast<size_t>((near.count[a] + kPad - 1) / kPad * kPad);
+    const auto add = [&](size_t parameter, size_t row) {
+      double* line = lines + (parameter - skipped) * length;
+      add_line(near, a, values + row * 3 * slots, virial, line + 1, line + 1 + 3 * atoms);
+    };
+    const size_t block = linear_only ? 0 : static_cast<size_t>(model.row_block());
+    for (size_t row = 0; row < block; ++row) add(static_cast<size_t>(near.center_type[a]) * block + row, row);
+    const size_t scalars = static_cast<size_t>(model.radial_count() + model.species_count);
+    for (size_t k = 0; k < static_cast<size_t>(model.scalar_count); ++k) add(scalars + k, block + k);
   });
 }
 

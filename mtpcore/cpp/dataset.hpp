@@ -26,9 +26,10 @@ class Dataset {
   std::vector<double> gradient(const Model& model, const double* energy_weights, const double* force_weights,
                                const double* virial_weights, int threads) const;
 
-  // Rows d/d(parameters) of the predictions of structure c: energy, 3N forces, and with `virial` 6 virial components
-  // (xx yy zz yz xz xy). `rows` is [1 + 3N (+ 6)][parameter_count].
-  void jacobian(const Model& model, int structure, bool virial, double* rows) const;
+  // d(predictions of structure c)/d(parameters), one line a parameter: energy, 3N forces and, with `virial`, 6 virial
+  // components (xx yy zz yz xz xy). `lines` is [parameters][1 + 3N (+ 6)]; the parameters are all, or with
+  // `linear_only` the species and moment coefficients.
+  void jacobian(const Model& model, int structure, bool virial, bool linear_only, double* lines) const;
 
   // Rows d(site energy)/d(parameters) of structure c, [atom][parameter_count].
   void site_rows(const Model& model, int structure, double* rows) const;

@@ -53,8 +53,9 @@ class Kernel {
                                     const double* vx, const double* vy, const double* vz,
                                     double* gradient) const = 0;
   // d/d(parameters) of d(site energy)/d(neighbour displacement) for every atom in turn: receive(atom, values), values
-  // [Model::row_size()][3][slots], slots = the atom's segment length, component-major. Filled-up slots hold zeros.
-  virtual void gradient_jacobian(const Model&, Workspace&, Workspace& scratch, const Neighborhoods&,
+  // [row][3][slots], slots = the atom's segment length. Filled-up slots hold zeros. The rows are those of
+  // energy_gradient, or with `scalars_only` the scalars alone: what a linear fit needs, at a fraction of the cost.
+  virtual void gradient_jacobian(const Model&, Workspace&, Workspace& scratch, const Neighborhoods&, bool scalars_only,
                                  const std::function<void(int, const double*)>& receive) const = 0;
   // max |row A^-1| for `count` rows of one centre species.
   virtual void grades(const Model&, const GradeTable&, Workspace&, int species, int count,

@@ -831,15 +831,26 @@ inline void own_radial_terms(const Model& m, const JacobianScratch& s, const Bat
   }
 }
 
-inline void atom_jacobian(const Model& m, const Neighborhoods& in, int atom, int a, Batch<V>& b, JacobianScratch& s,
-                          int slots) {
+// Derivatives with respect to the radial coefficients, from the tangents of the moments.
+inline void radial_jacobian(const Model& m, const Batch<V>& b, int a, const int* type, const TangentGroups& part,
+                            const Dual (*pull)[kTangents], JacobianScratch& s, int slots) {
+  std::fill(s.adjoint_tangent, s.adjoint_tangent + static_cast<size_t>(m.moment_count) * kTangents, V{});
+  run_program_tangent_backwards<kTangents>(m.leaf, s.moment, s.adjoint, s.tangent, s.adjoint_tangent);
+  run_program_tangent_backwards<kTangents>(m.inner, s.moment, s.adjoint, s.tangent, s.adjoint_tangent);
+  radial_tangents(m, s, part, slots);
+  own_radial_terms(m, s, b, a, type, part, pull, slots);
+}
+
+inline void atom_jacobian(const Model& m, const Neighborhoods& in, int atom, int a, Batch<V>& b, bool scalars_only,
+                          JacobianScratch& s, int slots) {
   const int groups = (in.count[atom] + W - 1) / W;
   for (int i = 0; i < m.moment_count; ++i) {
     s.moment[i] = b.moment[i][a];
     s.adjoint[i] = b.adjoint[i][a];
   }
-  std::fill(s.values, s.values + static_cast<size_t>(m.row_size()) * 3 * slots, 0.0);
-  species_basis_moments(m, in, atom, a, b, s);
+  const int first_scalar = scalars_only ? 0 : m.row_block();
+  std::fill(s.values, s.values + static_cast<size_t>(first_scalar + m.scalar_count) * 3 * slots, 0.0);
+  if (!scalars_only) species_basis_moments(m, in, atom, a, b, s);
   const int* type = in.type + in.start[atom];
   for (int first = 0; first < 3 * groups; first += kTangents) {
     TangentGroups part;
@@ -854,14 +865,10 @@ inline void atom_jacobian(const Model& m, const Neighborhoods& in, int atom, int
     basic_tangents(m, view, s, pull);
     run_program_tangent<kTangents>(m.inner, s.moment, s.tangent);
     run_program_tangent<kTangents>(m.leaf, s.moment, s.tangent);
-    std::fill(s.adjoint_tangent, s.adjoint_tangent + static_cast<size_t>(m.moment_count) * kTangents, V{});
-    run_program_tangent_backwards<kTangents>(m.leaf, s.moment, s.adjoint, s.tangent, s.adjoint_tangent);
-    run_program_tangent_backwards<kTangents>(m.inner, s.moment, s.adjoint, s.tangent, s.adjoint_tangent);
-    radial_tangents(m, s, part, slots);
-    own_radial_terms(m, s, b, a, type, part, pull, slots);
+    if (!scalars_only) radial_jacobian(m, b, a, type, part, pull, s, slots);
     for (int scalar = 0; scalar < m.scalar_count; ++scalar)
       for (int v = 0; v < part.count; ++v)
-        store(s.values + (static_cast<size_t>(m.row_block() + scalar) * 3 + part.component[v]) * slots + part.group[v] * W,
+        store(s.values + (static_cast<size_t>(first_scalar + scalar) * 3 + part.component[v]) * slots + part.group[v] * W,
               s.tangent[m.scalar_moment[scalar] * kTangents + v]);
   }
 }
@@ -927,7 +934,7 @@ class KernelImpl final : public Kernel {
   }
 
   void gradient_jacobian(const Model& m, Workspace& workspace, Workspace& scratch, const Neighborhoods& in,
-                         const std::function<void(int, const double*)>& receive) const override {
+                         bool scalars_only, const std::function<void(int, const double*)>& receive) const override {
     Batch<V> b = prepare<V>(m, workspace, in, false);
     JacobianScratch s;
     Carver measure;
@@ -940,7 +947,7 @@ class KernelImpl final : public Kernel {
       contract_all(m, b);
       for (int a = 0; a < atoms; ++a) {
         const int atom = first + a, slots = (in.count[atom] + kPad - 1) / kPad * kPad;
-        atom_jacobian(m, in, atom, a, b, s, slots);
+        atom_jacobian(m, in, atom, a, b, scalars_only, s, slots);
         receive(atom, s.values);
       }
     }

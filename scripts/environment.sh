@@ -1,0 +1,363 @@
+#!/usr/bin/env bash
+# Makes the Python environment of this checkout if it is missing or stale, and prints its folder (nothing else goes to
+# standard output):
+#
+#   prefix="$(scripts/environment.sh)" && "$prefix/bin/python" ...
+#
+# The environment is built in place (a venv cannot be moved) in .venvs/<key>/ and the link .venv is then switched to it.
+# The key is a hash of the lock, the Python interpreter, the place of the checkout and the sources of mtpcore. A folder
+# counts as built only when its file .complete, written last, names its own key, so a build that dies is never taken for
+# a finished one and the older environments stay as they were.
+#
+# The lock (2.3 GB) and mtpcore (a few MB) change at very different rates. So when an environment with the same lock and
+# interpreter exists, the new one starts as a copy of it made of hard links, which takes a second and no space, and only
+# mtpcore and argyro are installed anew: pip replaces files and never writes into them, hence the donor is untouched. Of
+# the installed files only those in bin/ name their folder; these are rewritten.
+#
+# ARGYRO_PYTHON  the Python 3.12 to build on; else python3.12 on PATH, else the newest 3.12 of pyenv
+# ARGYRO_ENV     prefix of an existing environment (conda, module, container): used as it is, nothing is built
+set -euo pipefail
+shopt -s inherit_errexit
+
+readonly debian_packages_by_library="
+libGL.so.1         libgl1
+libGLU.so.1        libglu1-mesa
+libX11.so.6        libx11-6
+libXcursor.so.1    libxcursor1
+libXext.so.6       libxext6
+libXfixes.so.3     libxfixes3
+libXft.so.2        libxft2
+libXinerama.so.1   libxinerama1
+libXrender.so.1    libxrender1
+libfontconfig.so.1 libfontconfig1
+" # what gmsh's wheel expects of the system
+
+note() {
+    printf 'environment: %s\n' "$*" >&2
+}
+
+# Ends the script: the first argument says what is wrong, each further one is a line on what to do.
+die() {
+    note "error: $1"
+    shift
+    (($# == 0)) || printf '    %s\n' "$@" >&2
+    exit 1
+}
+
+checkout() {
+    cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P
+}
+
+# --- the interpreter -------------------------------------------------------------------------------------------------
+
+# Why the given command cannot serve as the base of the environment; nothing if it can.
+python_problem() {
+    local version
+    version="$("$1" -I -c 'import sys; print("%s %d.%d" % (sys.implementation.name, *sys.version_info[:2]))' \
+        2>/dev/null)" || version="not a Python that runs"
+    if [[ $version != "cpython 3.12" ]]; then
+        printf 'is %s, not cpython 3.12\n' "$version"
+    elif ! "$1" -I -c 'import ensurepip, venv' 2>/dev/null; then
+        printf 'lacks the modules venv and ensurepip (Debian and Ubuntu: apt-get install python3.12-venv)\n'
+    elif ! "$1" -I -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then
+        printf 'lacks its C headers (Debian and Ubuntu: apt-get install python3.12-dev)\n'
+    fi
+}
+
+python_candidates() {
+    command -v python3.12 || true # may be a shim of pyenv that does not run: the caller tries each
+    find "${PYENV_ROOT:-${HOME:-}/.pyenv}/versions" -maxdepth 3 -path '*/3.12.*/bin/python3.12' 2>/dev/null |
+        sort --reverse --version-sort || true
+}
+
+readonly how_to_get_python=(
+    "Get one with any of these, then run the same command again:"
+    "  Ubuntu 24.04:  sudo apt-get install python3.12 python3.12-venv python3.12-dev"
+    "  Fedora:        sudo dnf install python3.12-devel"
+    "  pyenv:         pyenv install 3.12"
+    "  conda:         conda create --yes --prefix ~/python3.12 --channel conda-forge python=3.12"
+    "                 export ARGYRO_PYTHON=~/python3.12/bin/python3.12"
+    "  uv:            uv python install 3.12"
+    "                 export ARGYRO_PYTHON=\"\$(uv python find 3.12)\""
+    "If you have a complete environment already, set ARGYRO_ENV to its prefix instead."
+)
+
+# Prints the interpreter to build on.
+find_python() {
+    local candidate problem
+    local -a problems=()
+    if [[ -n ${ARGYRO_PYTHON:-} ]]; then
+        problem="$(python_problem "$ARGYRO_PYTHON")"
+        [[ -z $problem ]] || die "ARGYRO_PYTHON=$ARGYRO_PYTHON $problem" "${how_to_get_python[@]}"
+        printf '%s\n' "$ARGYRO_PYTHON"
+        return
+    fi
+    while IFS= read -r candidate; do
+        problem="$(python_problem "$candidate")"
+        if [[ -z $problem ]]; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+        problems+=("$candidate $problem")
+    done < <(python_candidates)
+    die "no usable Python 3.12 found" ${problems[@]+"${problems[@]}"} "${how_to_get_python[@]}"
+}
+
+# --- the keys --------------------------------------------------------------------------------------------------------
+
+digest() {
+    sha256sum | cut --characters=1-16
+}
+
+# Key of what is slow to install: the lock and the interpreter. Scripts in bin/ name their folder, hence the checkout.
+base_key() {
+    local root=$1 python=$2
+    {
+        printf '%s\n' "$root"
+        "$python" -I -c 'import platform, sys; print(sys.base_prefix, platform.python_version())'
+        cat -- "$root/envs/requirements.lock"
+    } | digest
+}
+
+# Hashes of all files that a change of makes mtpcore another: not its tests, prose, caches and build folders.
+mtpcore_sources() {
+    cd -- "$1/mtpcore" || return
+    find . \( -path ./tests -o -path ./build -o -path ./dist -o -name __pycache__ -o -name '.?*' \) -prune \
+        -o -type f ! -name '*.md' -print0 | LC_ALL=C sort --zero-terminated | xargs --null sha256sum
+}
+
+# argyro is installed editable, so only its packaging counts.
+argyro_packaging() {
+    local tables='{key: project[key] for key in ("build-system", "project")} | {"tool": project["tool"]["setuptools"]}'
+    "$2" -I -c "import sys, tomllib; project = tomllib.load(open(sys.argv[1], 'rb')); print($tables)" \
+        "$1/pyproject.toml"
+}
+
+# Key of the whole environment, from the checkout, the interpreter and the base key.
+environment_key() {
+    {
+        printf '%s\n' "$3"
+        mtpcore_sources "$1"
+        argyro_packaging "$1" "$2"
+    } | digest
+}
+
+# --- the system ------------------------------------------------------------------------------------------------------
+
+check_platform() {
+    local glibc
+    glibc="$(getconf GNU_LIBC_VERSION 2>/dev/null || printf 'glibc 0')"
+    if [[ $(uname -sm) != "Linux x86_64" ]] ||
+        ! printf '%s\n' "glibc 2.34" "$glibc" | sort --check=quiet --version-sort; then
+        die "the pinned packages need Linux on x86-64 with glibc 2.34 or newer (Debian 12, Ubuntu 22.04, RHEL 9);" \
+            "this is $(uname -sm), $glibc. Set ARGYRO_ENV to the prefix of an environment made by other means."
+    fi
+}
+
+can_install_packages() {
+    [[ $EUID -eq 0 && -e /etc/debian_version ]] && command -v apt-get >/dev/null
+}
+
+install_packages() {
+    note "installing missing system packages: $*"
+    apt-get update -qq >&2 &&
+        DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends \
+            -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2
+}
+
+check_compiler() {
+    local compiler=${CXX:-g++}
+    command -v "${compiler%% *}" >/dev/null && return
+    if [[ $compiler == g++ ]] && can_install_packages && install_packages g++; then
+        return
+    fi
+    die "mtpcore is compiled here, and there is no C++ compiler '$compiler'. Run this, or set CXX to one you have:" \
+        "sudo apt-get install g++"
+}
+
+# Prints "library package" for each library of the table that the interpreter cannot load.
+missing_libraries() {
+    "$1" -I -c '
+import ctypes, sys
+for line in sys.argv[1].strip().splitlines():
+    try:
+        ctypes.CDLL(line.split()[0])
+    except OSError:
+        print(line)
+' "$debian_packages_by_library"
+}
+
+check_libraries() {
+    local missing
+    local -a libraries packages
+    missing="$(missing_libraries "$1")"
+    [[ -n $missing ]] || return 0
+    mapfile -t libraries < <(awk '{print $1}' <<<"$missing")
+    mapfile -t packages < <(awk '{print $2}' <<<"$missing")
+    if can_install_packages && install_packages "${packages[@]}"; then
+        return
+    fi
+    note "warning: gmsh (meshes of polycrystals) will not load without ${libraries[*]}. To get them:"
+    printf '    %s\n' "sudo apt-get install ${packages[*]}" >&2
+}
+
+# --- building --------------------------------------------------------------------------------------------------------
+
+# True if the given folder holds the finished environment of that base key.
+is_complete() {
+    local folder=$1 base=$2
+    [[ -x $folder/bin/python && -r $folder/.complete ]] &&
+        [[ $(<"$folder/.complete") == "${folder##*/} $base" ]]
+}
+
+mark_complete() {
+    local folder=$1 base=$2 # by renaming: the marker of a copy is at first a hard link to its donor's
+    printf '%s\n' "${folder##*/} $base" >"$folder/.complete.new"
+    mv --force -- "$folder/.complete.new" "$folder/.complete"
+}
+
+remove_unfinished() {
+    local folder
+    for folder in "$1"/.venvs/*/; do
+        folder=${folder%/}
+        [[ ! -d $folder || $(cut -d' ' -f1 "$folder/.complete" 2>/dev/null) == "${folder##*/}" ]] ||
+            rm --recursive --force -- "$folder"
+    done
+}
+
+# Prints the newest finished environment of the same base key, if there is one.
+find_donor() {
+    local marker folder donor=""
+    for marker in "$1"/.venvs/*/.complete; do
+        folder=${marker%/.complete}
+        if is_complete "$folder" "$2" && [[ -z $donor || $marker -nt $donor/.complete ]]; then
+            donor=$folder
+        fi
+    done
+    printf '%s' "$donor"
+}
+
+copy_environment() {
+    local donor=$1 folder=$2
+    note "only mtpcore or argyro changed: starting from $donor"
+    cp --archive --link -- "$donor" "$folder" 2>/dev/null || {
+        rm --recursive --force -- "$folder" # a file system without hard links
+        cp --archive -- "$donor" "$folder"
+    }
+    { grep --files-with-matches --null --binary-files=without-match --fixed-strings --directories=skip \
+        ".venvs/${donor##*/}" "$folder"/bin/* "$folder/pyvenv.cfg" || true; } |
+        xargs --null --no-run-if-empty sed --in-place "s|\.venvs/${donor##*/}|.venvs/${folder##*/}|g"
+}
+
+# Runs a command with its output in a log, whose end is shown if it fails.
+logged() {
+    local log=$1
+    shift
+    if ! "$@" </dev/null >>"$log" 2>&1; then
+        tail --lines=60 -- "$log" >&2
+        die "this failed: $*" "The whole log is $log"
+    fi
+}
+
+# pip of the environment, whatever the user's settings say about where to install.
+pip_install() {
+    local folder=$1
+    shift
+    env --unset=PYTHONPATH --unset=PYTHONHOME --unset=PIP_TARGET --unset=PIP_PREFIX --unset=PIP_USER \
+        PATH="$folder/bin:$PATH" PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 \
+        "$folder/bin/python" -m pip install "$@"
+}
+
+# pip and setuptools go first: two packages of the lock come as source only, and building them without isolation keeps
+# every file that is run covered by a hash.
+install_locked() {
+    local root=$1 python=$2 folder=$3 log=$4
+    local lock=$root/envs/requirements.lock
+    note "installing the locked packages into $folder (2.3 GB, some minutes; log: $log)"
+    logged "$log" "$python" -m venv --prompt argyro "$folder"
+    awk '/^[a-z0-9]/ {wanted = /^(pip|setuptools)==/} wanted' "$lock" >"$folder/first.lock"
+    logged "$log" pip_install "$folder" --require-hashes --no-deps -r "$folder/first.lock"
+    logged "$log" pip_install "$folder" --require-hashes --no-build-isolation -r "$lock"
+}
+
+install_checkout() {
+    local root=$1 folder=$2 log=$3
+    note "building mtpcore"
+    logged "$log" pip_install "$folder" --force-reinstall --no-deps --no-build-isolation "$root/mtpcore"
+    logged "$log" pip_install "$folder" --force-reinstall --no-deps --no-build-isolation --editable "$root"
+    logged "$log" "$folder/bin/python" -P -c 'import argyro, mtpcore'
+}
+
+build_environment() {
+    local root=$1 python=$2 base=$3 folder=$4 donor
+    local log=$root/.venvs/${folder##*/}.log
+    check_compiler
+    remove_unfinished "$root"
+    rm --recursive --force -- "$folder" # finished once, but its interpreter is gone
+    : >"$log"
+    donor="$(find_donor "$root" "$base")"
+    if [[ -n $donor ]]; then
+        copy_environment "$donor" "$folder"
+    else
+        install_locked "$root" "$python" "$folder" "$log"
+    fi
+    install_checkout "$root" "$folder" "$log"
+    mark_complete "$folder" "$base"
+}
+
+switch_link() {
+    local root=$1 key=$2
+    [[ -L $root/.venv || ! -e $root/.venv ]] ||
+        die "$root/.venv is not a link made by this script; move it away first"
+    ln --symbolic --force --no-dereference -- ".venvs/$key" "$root/.venv.$$"
+    mv --force --no-target-directory -- "$root/.venv.$$" "$root/.venv"
+}
+
+# --- which environment -----------------------------------------------------------------------------------------------
+
+existing_environment() {
+    local root=$1 prefix
+    [[ -x $ARGYRO_ENV/bin/python ]] || die "ARGYRO_ENV=$ARGYRO_ENV is no environment: it has no bin/python"
+    prefix="$(cd -- "$ARGYRO_ENV" && pwd)"
+    "$prefix/bin/python" -P -c 'import argyro, mtpcore' >&2 ||
+        die "the environment ARGYRO_ENV=$ARGYRO_ENV lacks argyro or mtpcore. Install them once, with a C++ compiler:" \
+            "$prefix/bin/python -m pip install --no-deps '$root/mtpcore' --editable '$root'"
+    printf '%s\n' "$prefix"
+}
+
+# Held until this script ends, and by a pip that outlives it: there are never two builds at once.
+take_lock() {
+    mkdir --parents -- "$1/.venvs"
+    exec 9>"$1/.venvs/lock"
+    flock --nonblock 9 || { note "another build is running here, waiting for it" && flock 9; }
+}
+
+own_environment() {
+    local root=$1 python base key folder
+    check_platform
+    python="$(find_python)"
+    check_libraries "$python"
+    base="$(base_key "$root" "$python")"
+    key="$(environment_key "$root" "$python" "$base")"
+    folder=$root/.venvs/$key
+    if ! is_complete "$folder" "$base" || [[ $(readlink -- "$root/.venv") != ".venvs/$key" ]]; then
+        take_lock "$root"
+        is_complete "$folder" "$base" || build_environment "$root" "$python" "$base" "$folder"
+        switch_link "$root" "$key"
+    fi
+    printf '%s\n' "$folder"
+}
+
+main() {
+    local root
+    root="$(checkout)"
+    if [[ -n ${ARGYRO_ENV:-} ]]; then
+        existing_environment "$root"
+    else
+        own_environment "$root"
+    fi
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    main "$@"
+fi
