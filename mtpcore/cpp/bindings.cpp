@@ -51,6 +51,26 @@ std::vector<std::array<int, 4>> to_rows(const Input<int>& array) {
   return rows;
 }
 
+// Names and configurations may hold any bytes: those that are no UTF-8 travel as lone surrogates, as in os.fsdecode.
+nb::object to_text(const std::string& bytes) {
+  PyObject* text = PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "surrogateescape");
+  if (text == nullptr) throw nb::python_error();
+  return nb::steal(text);
+}
+
+std::string from_text(nb::str text) {
+  const nb::object bytes = nb::steal(PyUnicode_AsEncodedString(text.ptr(), "utf-8", "surrogateescape"));
+  if (!bytes.is_valid()) throw nb::python_error();
+  return std::string(PyBytes_AsString(bytes.ptr()), static_cast<size_t>(PyBytes_Size(bytes.ptr())));
+}
+
+template <class C>
+void bind_text(nb::class_<C>& type, const char* name, std::string C::* member) {
+  type.def_prop_rw(
+      name, [member](const C& object) { return to_text(object.*member); },
+      [member](C& object, nb::str text) { object.*member = from_text(text); });
+}
+
 size_t size(int n) { return static_cast<size_t>(n); }
 
 // One structure as passed from Python; keeps the arrays alive while the evaluation runs without the GIL.
@@ -232,14 +252,14 @@ class BoundDataset {
 };
 
 void bind_potential(nb::module_& m) {
-  nb::class_<ActiveSet>(m, "ActiveSet", "MaxVol active set of an .almtp file.")
-      .def(nb::init<>())
+  nb::class_<ActiveSet> active_set(m, "ActiveSet", "MaxVol active set of an .almtp file.");
+  bind_text(active_set, "configurations", &ActiveSet::configurations);
+  active_set.def(nb::init<>())
       .def_rw("energy_weight", &ActiveSet::energy_weight)
       .def_rw("force_weight", &ActiveSet::force_weight)
       .def_rw("stress_weight", &ActiveSet::stress_weight)
       .def_rw("site_energy_weight", &ActiveSet::site_energy_weight, "1 in neighbourhood mode.")
       .def_rw("weight_scaling", &ActiveSet::weight_scaling)
-      .def_rw("configurations", &ActiveSet::configurations, "Selected configurations, .cfg text.")
       .def_prop_ro("neighborhood_mode", &ActiveSet::neighborhood_mode)
       .def_prop_rw(
           "matrix",
@@ -260,11 +280,11 @@ void bind_potential(nb::module_& m) {
           "equation_index", [](const ActiveSet& s) { return copy(s.equation_index, {s.equation_index.size()}); },
           [](ActiveSet& s, Input<int> v) { s.equation_index = to_vector(v); });
 
-  nb::class_<Potential>(m, "Potential", "A moment tensor potential as data.")
-      .def(nb::init<>())
+  nb::class_<Potential> potential(m, "Potential", "A moment tensor potential as data.");
+  bind_text(potential, "name", &Potential::name);
+  bind_text(potential, "tag", &Potential::tag);
+  potential.def(nb::init<>())
       .def(nb::init<const Potential&>())
-      .def_rw("name", &Potential::name)
-      .def_rw("tag", &Potential::tag)
       .def_rw("scaling", &Potential::scaling)
       .def_rw("species_count", &Potential::species_count)
       .def_rw("min_dist", &Potential::min_dist)

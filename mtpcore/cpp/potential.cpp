@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 namespace mtpcore {
 namespace {
@@ -14,6 +15,12 @@ void need_finite(const std::vector<double>& values, size_t count, const char* wh
   need(values.size() == count,
        std::string(what) + " has " + std::to_string(values.size()) + " entries, " + std::to_string(count) + " needed");
   for (double value : values) need(std::isfinite(value), std::string(what) + " holds NaN or infinity");
+}
+
+bool is_line(const std::string& text) {
+  const std::string_view blank = " \t\n\v\f\r";
+  return text.find('\n') == std::string::npos &&
+         (text.empty() || (blank.find(text.front()) == blank.npos && blank.find(text.back()) == blank.npos));
 }
 
 void validate_basics(const Potential& p) {
@@ -54,8 +61,9 @@ void validate(const Potential& p) {
   need(p.radial_basis_size >= 2 && p.radial_funcs_count >= 1, "radial basis is empty");
   need(!p.index_basic.empty() && static_cast<int>(p.index_basic.size()) <= p.moments_count,
        "alpha_moments_count is smaller than alpha_index_basic_count");
-  need(p.name.find('\n') == std::string::npos && p.tag.find('\n') == std::string::npos,
-       "name and tag must be single lines");
+  need(is_line(p.name) && is_line(p.tag), "name and tag must be single lines with no blanks at their ends");
+  need(!p.active_set || (p.name + p.tag).find('#') == std::string::npos,
+       "name and tag must hold no '#', by which readers find the active set");
   validate_basics(p);
   validate_times(p);
   std::vector<char> defined(static_cast<size_t>(p.moments_count), 0);

@@ -1,6 +1,7 @@
 // Reader and writer of MLIP's .mtp and .almtp files (version 1.1.0).
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
@@ -14,12 +15,23 @@
 
 namespace mtpcore {
 
+namespace {
+
+// Files may hold any bytes; messages hold printable ones.
+std::string printable(std::string text) {
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
+  return text;
+}
+
+}  // namespace
+
 FormatError::FormatError(std::string path_, long line_, std::string expected_, std::string found_)
     : std::runtime_error(path_ + (line_ > 0 ? ":" + std::to_string(line_) : "") + ": expected " + expected_ +
-                         ", found " + found_),
+                         ", found " + printable(found_)),
       path(std::move(path_)),
       expected(std::move(expected_)),
-      found(std::move(found_)),
+      found(printable(std::move(found_))),
       line(line_) {}
 
 namespace {
@@ -30,7 +42,9 @@ constexpr std::string_view kSelectionMark = "#MVS_v1.1";
 // Cursor over the text of one file; every failure knows the line it happened on.
 class Cursor {
  public:
-  Cursor(const std::string& path, const std::string& text) : path_(path), text_(text) {}
+  Cursor(const std::string& path, std::string_view text, size_t position = 0) : path_(path), text_(text) {
+    skip(position);
+  }
 
   [[noreturn]] void fail(const std::string& expected, const std::string& found = "") const {
     throw FormatError(path_, line_, expected, found.empty() ? shown() : found);
@@ -48,7 +62,7 @@ class Cursor {
     skip_blank();
     size_t end = pos_;
     while (end < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[end])) || text_[end] == '_')) ++end;
-    return std::string_view(text_).substr(pos_, end - pos_);
+    return text_.substr(pos_, end - pos_);
   }
 
   bool take_word(std::string_view word) {
@@ -62,14 +76,16 @@ class Cursor {
   }
 
   void want(char symbol) {
+    if (!take(symbol)) fail(std::string("'") + symbol + "'");
+  }
+
+  bool next_is(char symbol) {
     skip_blank();
-    if (pos_ >= text_.size() || text_[pos_] != symbol) fail(std::string("'") + symbol + "'");
-    ++pos_;
+    return pos_ < text_.size() && text_[pos_] == symbol;
   }
 
   bool take(char symbol) {
-    skip_blank();
-    if (pos_ >= text_.size() || text_[pos_] != symbol) return false;
+    if (!next_is(symbol)) return false;
     ++pos_;
     return true;
   }
@@ -78,7 +94,7 @@ class Cursor {
     while (pos_ < text_.size() && (text_[pos_] == ' ' || text_[pos_] == '\t')) ++pos_;
     size_t end = text_.find('\n', pos_);
     if (end == std::string::npos) end = text_.size();
-    std::string value = text_.substr(pos_, end - pos_);
+    std::string value(text_.substr(pos_, end - pos_));
     while (!value.empty() && std::isspace(static_cast<unsigned char>(value.back()))) value.pop_back();
     pos_ = end;
     return value;
@@ -146,9 +162,23 @@ class Cursor {
     return pos_ >= text_.size();
   }
 
-  size_t position() const { return pos_; }
+  // The next bytes, whatever they are.
+  std::string_view raw(size_t count, const char* what) {
+    if (text_.size() - pos_ < count)
+      fail(std::to_string(count) + " bytes of " + what, std::to_string(text_.size() - pos_));
+    const std::string_view bytes = text_.substr(pos_, count);
+    skip(count);
+    return bytes;
+  }
+
+  std::string_view rest() const { return text_.substr(pos_); }
 
  private:
+  void skip(size_t count) {
+    line_ += std::count(text_.begin() + pos_, text_.begin() + pos_ + count, '\n');
+    pos_ += count;
+  }
+
   // Text glued to a number ("1.5x") is a typing error, not the end of the number.
   void advance_number(const char* end, const char* what) {
     size_t next = static_cast<size_t>(end - text_.data());
@@ -159,15 +189,12 @@ class Cursor {
 
   std::string shown() const {
     if (pos_ >= text_.size()) return "the end of the file";
-    std::string piece = text_.substr(pos_, 24);
-    piece = piece.substr(0, piece.find('\n'));
-    for (char& c : piece)
-      if (!std::isprint(static_cast<unsigned char>(c))) c = '?';
-    return "'" + piece + "'";
+    const std::string piece(text_.substr(pos_, 24));
+    return "'" + piece.substr(0, piece.find('\n')) + "'";
   }
 
   const std::string& path_;
-  const std::string& text_;
+  std::string_view text_;
   size_t pos_ = 0;
   long line_ = 1;
 };
@@ -197,6 +224,20 @@ void read_head(Cursor& in, Potential& p) {
   if (p.species_count == 0) in.fail("species_count before the radial basis");
 }
 
+// Rows of the first block of radial coefficients; the caller's cursor stays where it is.
+int count_rows(Cursor ahead, int radial_basis_size) {
+  ahead.want_word("radial_coeffs");
+  ahead.integer("species label");
+  ahead.want('-');
+  ahead.integer("species label");
+  int rows = 0;
+  do {
+    ahead.braced_reals("radial_coeffs", radial_basis_size);
+    ++rows;
+  } while (ahead.next_is('{'));
+  return rows;
+}
+
 // Both generations of names: min_dist/max_dist/radial_basis_size and min_val/max_val/basis_size or min/max/size.
 void read_radial_basis(Cursor& in, Potential& p) {
   auto any_of = [&](std::initializer_list<const char*> keys) {
@@ -222,7 +263,10 @@ void read_radial_basis(Cursor& in, Potential& p) {
   any_of({"radial_basis_size", "basis_size", "size"});
   p.radial_basis_size = in.integer("radial_basis_size", 2, 1000);
   if (in.peek_word() == "magnetic_basis_type") in.fail("a non-magnetic potential", "magnetic_basis_type");
-  p.radial_funcs_count = in.assigned_integer("radial_funcs_count", 1, 1000);
+  // motep's own format gives the number behind the coefficients.
+  const bool behind = in.peek_word() == "radial_coeffs";
+  p.radial_funcs_count =
+      behind ? count_rows(in, p.radial_basis_size) : in.assigned_integer("radial_funcs_count", 1, 1000);
   if (1LL * p.species_count * p.species_count * p.radial_funcs_count * p.radial_basis_size > kMaxCount)
     in.fail("fewer than " + std::to_string(kMaxCount) + " radial coefficients");
 }
@@ -230,26 +274,29 @@ void read_radial_basis(Cursor& in, Potential& p) {
 void read_radial_coeffs(Cursor& in, Potential& p) {
   if (!in.take_word("radial_coeffs")) return;
   p.trained = true;
-  const int block = p.radial_funcs_count * p.radial_basis_size;
   std::vector<int> labels;
   for (int a = 0; a < p.species_count; ++a)
     for (int b = 0; b < p.species_count; ++b) {
       const int left = in.integer("species label", 0, 1000);
       in.want('-');
       const int right = in.integer("species label", 0, 1000);
-      if (a == 0) labels.push_back(right);
-      const auto at = [&](int i) { return labels[static_cast<size_t>(i)]; };
-      if (left != at(a) || right != at(b))
-        in.fail("radial block " + std::to_string(at(a)) + "-" + std::to_string(at(b)),
-                std::to_string(left) + "-" + std::to_string(right));
+      const std::string found = std::to_string(left) + "-" + std::to_string(right);
+      if (a == 0) {  // the first row of blocks names the species
+        if (std::find(labels.begin(), labels.end(), right) != labels.end())
+          in.fail("a radial block of another species", found);
+        labels.push_back(right);
+      }
+      const int wanted_left = labels[static_cast<size_t>(a)], wanted_right = labels[static_cast<size_t>(b)];
+      if (left != wanted_left || right != wanted_right)
+        in.fail("radial block " + std::to_string(wanted_left) + "-" + std::to_string(wanted_right), found);
       for (int mu = 0; mu < p.radial_funcs_count; ++mu) {
         const auto row = in.braced_reals("radial_coeffs", p.radial_basis_size);
         p.radial_coeffs.insert(p.radial_coeffs.end(), row.begin(), row.end());
       }
     }
   p.species_labels = labels;
-  if (static_cast<int>(p.radial_coeffs.size()) != p.species_count * p.species_count * block)
-    in.fail("radial coefficients of every species pair");
+  if (in.peek_word() == "radial_funcs_count")
+    in.assigned_integer("radial_funcs_count", p.radial_funcs_count, p.radial_funcs_count);
 }
 
 void read_tables(Cursor& in, Potential& p) {
@@ -281,27 +328,54 @@ void read_linear_coeffs(Cursor& in, Potential& p) {
   p.moment_coeffs = in.assigned_reals("moment_coeffs", static_cast<int>(p.moment_mapping.size()));
 }
 
-std::vector<double> take_doubles(Cursor& in, const std::string& text, size_t& at, size_t count) {
-  std::vector<double> values(count);
-  const size_t bytes = count * sizeof(double);
-  if (text.size() < at + bytes)
-    in.fail(std::to_string(bytes) + " bytes of active-set matrix", std::to_string(text.size() - at));
-  std::memcpy(values.data(), text.data() + at, bytes);
-  at += bytes;
+std::vector<double> read_matrix(Cursor& in, size_t n) {
+  const std::string_view bytes = in.raw(n * n * sizeof(double), "active-set matrix");
+  std::vector<double> values(n * n);
+  std::memcpy(values.data(), bytes.data(), bytes.size());
   for (double value : values)
     if (!std::isfinite(value)) in.fail("finite numbers in the active-set matrices", "NaN or infinity");
   return values;
 }
 
-void take_bytes(Cursor& in, const std::string& text, size_t& at, std::string_view bytes, const char* what) {
-  if (std::string_view(text).substr(at, bytes.size()) != bytes) in.fail(what);
-  at += bytes.size();
+// Tries A (A^-1 v) = v on a vector: finds matrices in the wrong order or layout and most damage at the cost of four
+// matrix-vector products. Errors are measured against the sum of the sizes of what was added up, since rows of an
+// active set may differ by many orders of magnitude and its inverse may have been updated many times.
+bool are_inverse(const std::vector<double>& matrix, const std::vector<double>& inverse_transposed, size_t n) {
+  std::vector<double> v(n), solved(n, 0.0), size(n, 0.0);
+  for (size_t i = 0; i < n; ++i) v[i] = 1.0 + 0.5 * std::sin(static_cast<double>(i * i));
+  for (size_t j = 0; j < n; ++j)
+    for (size_t i = 0; i < n; ++i) {
+      const double term = inverse_transposed[j * n + i] * v[j];
+      solved[i] += term;
+      size[i] += std::abs(term);
+    }
+  for (size_t i = 0; i < n; ++i) {
+    double sum = -v[i], scale = 0.0;
+    for (size_t j = 0; j < n; ++j) {
+      sum += matrix[i * n + j] * solved[j];
+      scale += std::abs(matrix[i * n + j]) * size[j];
+    }
+    if (!(std::abs(sum) <= 1e-6 * scale)) return false;
+  }
+  return true;
 }
 
-// Text from `mark` on: weights, '#', two n x n matrices of doubles, links row -> configuration, configurations.
-ActiveSet read_active_set(const std::string& path, const std::string& text, size_t mark, int n) {
-  const std::string head = text.substr(mark + kSelectionMark.size(), 1024);
-  Cursor in(path, head);
+// Complete configurations in the rest of the file; returns their number.
+int check_configurations(Cursor in) {
+  int count = 0;
+  while (!in.at_end()) {
+    in.want_word("BEGIN_CFG");
+    while (!in.take_word("END_CFG")) {
+      if (in.at_end()) in.fail("END_CFG");
+      in.rest_of_line();
+    }
+    ++count;
+  }
+  return count;
+}
+
+// Weights, '#', two n x n matrices of doubles, '#', links row -> configuration, '#', configurations.
+ActiveSet read_active_set(Cursor& in, size_t n) {
   ActiveSet set;
   auto weight = [&](const char* key, double& value) {
     in.want_word(key);
@@ -314,22 +388,21 @@ ActiveSet read_active_set(const std::string& path, const std::string& text, size
   in.want_word("weight_scaling");
   set.weight_scaling = in.integer("weight_scaling", -100, 100);
   in.want('#');
-  size_t at = mark + kSelectionMark.size() + in.position();
-  Cursor where(path, text);
-  const size_t size = static_cast<size_t>(n) * static_cast<size_t>(n);
-  set.matrix = take_doubles(where, text, at, size);
-  set.inverse_transposed = take_doubles(where, text, at, size);
-  take_bytes(where, text, at, "\n#\n", "'#' after the active-set matrices");
-  const std::string tail = text.substr(at);
-  Cursor links(path, tail);
-  for (int i = 0; i < n; ++i) {
-    set.configuration_index.push_back(links.integer("index of a selected configuration", -1));
-    set.equation_index.push_back(links.integer("index of an equation", -1));
+  set.matrix = read_matrix(in, n);
+  set.inverse_transposed = read_matrix(in, n);
+  if (!are_inverse(set.matrix, set.inverse_transposed, n)) in.fail("an active set and its inverse", "other matrices");
+  in.want('#');
+  for (size_t i = 0; i < n; ++i) {
+    set.configuration_index.push_back(in.integer("index of a selected configuration", -1));
+    set.equation_index.push_back(in.integer("index of an equation", -1));
   }
-  links.want('#');
-  size_t rest = links.position();
-  if (rest < tail.size() && tail[rest] == '\n') ++rest;
-  set.configurations = tail.substr(rest);
+  in.want('#');
+  if (!in.rest().empty() && in.rest().front() == '\n') in.raw(1, "line end");
+  const int count = check_configurations(in);
+  for (int index : set.configuration_index)
+    if (index >= count)
+      in.fail("configuration " + std::to_string(index) + ", which is linked to", std::to_string(count) + " configurations");
+  set.configurations = in.rest();
   return set;
 }
 
@@ -437,6 +510,13 @@ void replace_file(const std::string& path, const std::string& content) {
   }
 }
 
+// The mark at the begin of a line: a potential's name may hold the same letters.
+size_t find_selection(const std::string& file) {
+  size_t at = file.find(kSelectionMark);
+  while (at != std::string::npos && at > 0 && file[at - 1] != '\n') at = file.find(kSelectionMark, at + 1);
+  return at;
+}
+
 }  // namespace
 
 std::string read_file(const std::string& path) {
@@ -453,9 +533,8 @@ std::string read_file(const std::string& path) {
 Potential read_potential(const std::string& path) { return parse_potential(path, read_file(path)); }
 
 Potential parse_potential(const std::string& path, const std::string& file) {
-  const size_t mark = file.find(kSelectionMark);
-  const std::string text = file.substr(0, mark);
-  Cursor in(path, text);
+  const size_t mark = find_selection(file);
+  Cursor in(path, std::string_view(file).substr(0, mark));
   Potential p;
   read_head(in, p);
   read_radial_basis(in, p);
@@ -468,8 +547,10 @@ Potential parse_potential(const std::string& path, const std::string& file) {
   } catch (const std::invalid_argument& fault) {
     throw FormatError(path, 0, "a consistent potential", fault.what());
   }
-  if (mark != std::string::npos)
-    p.active_set = read_active_set(path, file, mark, p.parameter_count());
+  if (mark != std::string::npos) {
+    Cursor selection(path, file, mark + kSelectionMark.size());
+    p.active_set = read_active_set(selection, static_cast<size_t>(p.parameter_count()));
+  }
   return p;
 }
 

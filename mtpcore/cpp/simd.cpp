@@ -42,7 +42,12 @@ const Variant& find(const std::string& name) {
 
 const Variant& initial() {
   const char* forced = std::getenv("MTPCORE_SIMD");
-  return find(forced && *forced ? forced : simd_available().front());
+  if (forced == nullptr || *forced == '\0') return find(simd_available().front());
+  try {
+    return find(forced);
+  } catch (const std::invalid_argument& fault) {
+    throw std::invalid_argument("environment variable MTPCORE_SIMD: " + std::string(fault.what()));
+  }
 }
 
 std::atomic<const Variant*>& current() {

@@ -60,7 +60,7 @@ void PairMTP::settings(int narg, char **arg)
   elements_.clear();
   for (int used = 1; used < narg;) {
     const int taken = read_option(narg - used, arg + used);
-    if (taken == 0) error->all(FLERR, "Unknown keyword '{}' of pair style mtp", arg[used]);
+    if (taken == 0) error->all(FLERR, "Unknown keyword '{}' in the pair_style command", arg[used]);
     used += taken;
   }
   read_potential(arg[0]);
@@ -74,7 +74,11 @@ int PairMTP::read_option(int narg, char **arg)
   if (strcmp(arg[0], "species") != 0) return 0;
   int n = 1;
   // Element names start with a capital letter, keywords do not.
-  while (n < narg && std::isupper(static_cast<unsigned char>(arg[n][0]))) elements_.emplace_back(arg[n++]);
+  for (; n < narg && std::isupper(static_cast<unsigned char>(arg[n][0])); ++n) {
+    if (std::find(elements_.begin(), elements_.end(), arg[n]) != elements_.end())
+      error->all(FLERR, "Keyword species of pair style mtp names element {} twice", arg[n]);
+    elements_.emplace_back(arg[n]);
+  }
   if (n == 1) error->all(FLERR, "Keyword species of pair style mtp needs element names");
   return n;
 }
@@ -105,6 +109,7 @@ void PairMTP::read_potential(const char *file)
     if (!potential.trained)
       throw std::invalid_argument(std::string(file) + " is an untrained template: it has no coefficients");
     model_ = std::make_unique<mtpcore::Model>(potential);
+    mtpcore::kernel();  // throws here, not in the middle of a run, if MTPCORE_SIMD names none
     use_potential(potential);
   } catch (const std::exception &fault) {
     error->all(FLERR, "Pair style mtp: {}", fault.what());
@@ -263,6 +268,9 @@ void PairMTP::fill_chunk(int begin, int end)
 
 void PairMTP::report_close_pair(int i, int j, double distance_squared)
 {
+  if (distance_squared < 1e-12)
+    error->one(FLERR, "Atoms {} and {} coincide", std::min(atom->tag[i], atom->tag[j]),
+               std::max(atom->tag[i], atom->tag[j]));
   if (close_pairs_++ == 0)
     error->warning(FLERR,
                    "Atoms {} and {} are {:.4f} angstrom apart, below min_dist {:.4f} of {}: the potential knows nothing "

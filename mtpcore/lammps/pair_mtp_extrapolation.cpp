@@ -4,9 +4,8 @@
 ------------------------------------------------------------------------- */
 #include "pair_mtp_extrapolation.h"
 
-#include <unistd.h>
-
-#include <cerrno>
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 
@@ -23,10 +22,17 @@ using namespace LAMMPS_NS;
 namespace {
 constexpr size_t kQueue = 64;  // rows of one species graded at a time
 enum { MAX_GRADE, MAX_ATOM, MAX_EVER, LAST_STEP, QUANTITIES };
+
+struct SnapshotAtom {
+  tagint tag;
+  int species;
+  double x[3], grade;
+};
 }    // namespace
 
 PairMTPExtrapolation::PairMTPExtrapolation(LAMMPS *lmp) : PairMTP(lmp)
 {
+  found_.assign(QUANTITIES, 0.0);
   nextra = QUANTITIES;
   pvector = new double[QUANTITIES]();
 }
@@ -102,8 +108,8 @@ void PairMTPExtrapolation::compute(int eflag, int vflag)
   if (!grading_) return;
   for (int species = 0; species < model_->species_count; ++species) grade_queue(species);
   reduce_maximum();
-  if (select_ >= 0.0 && pvector[MAX_GRADE] > select_) write_snapshot();
-  if (break_ >= 0.0 && pvector[MAX_GRADE] > break_) stop_run();
+  if (select_ >= 0.0 && found_[MAX_GRADE] > select_) write_snapshot();
+  if (break_ >= 0.0 && found_[MAX_GRADE] > break_) stop_run();
 }
 
 void PairMTPExtrapolation::take_rows(const int *atoms, const mtpcore::Neighborhoods &in, const double *rows)
@@ -145,37 +151,51 @@ void PairMTPExtrapolation::reduce_maximum()
     }
   MPI_Allreduce(&local, &global, 1, MPI_DOUBLE_INT, MPI_MAXLOC, world);
   MPI_Bcast(&worst, 1, MPI_LMP_TAGINT, global.rank, world);
-  pvector[MAX_GRADE] = global.grade;
-  pvector[MAX_ATOM] = static_cast<double>(worst);
-  pvector[MAX_EVER] = std::max(pvector[MAX_EVER], global.grade);
-  pvector[LAST_STEP] = static_cast<double>(update->ntimestep);
+  found_[MAX_GRADE] = global.grade;
+  found_[MAX_ATOM] = static_cast<double>(worst);
+  found_[MAX_EVER] = std::max(found_[MAX_EVER], global.grade);
+  found_[LAST_STEP] = static_cast<double>(update->ntimestep);
+  // compute pair adds up what the ranks have.
+  if (comm->me == 0) std::copy(found_.begin(), found_.end(), pvector);
 }
 
 void PairMTPExtrapolation::stop_run()
 {
   error->all(FLERR,
              "Extrapolation grade {:.6g} of atom {} at step {} exceeds the break grade {:.6g}: the run stops{}",
-             pvector[MAX_GRADE], static_cast<bigint>(pvector[MAX_ATOM]), update->ntimestep, break_,
+             found_[MAX_GRADE], static_cast<bigint>(found_[MAX_ATOM]), update->ntimestep, break_,
              snapshot_file_.empty() ? "" : "; the snapshot is in " + snapshot_file_);
 }
 
-/* This rank's share of a snapshot in MLIP's .cfg format; grades of the neighbourhoods in the last column. */
+/* A snapshot in MLIP's .cfg format on rank 0, atoms in the order of their ids, grades of the neighbourhoods in the last
+   column; atoms of other pair styles (NULL) are left out. */
 
-std::string PairMTPExtrapolation::snapshot_text(bool first, bool last)
+std::string PairMTPExtrapolation::snapshot_text()
 {
-  std::string text;
-  if (first) {
-    text += fmt::format("BEGIN_CFG\n Size\n    {}\n Supercell\n", atom->natoms);
-    text += fmt::format("    {:.17g} 0 0\n    {:.17g} {:.17g} 0\n    {:.17g} {:.17g} {:.17g}\n", domain->xprd, domain->xy,
-                        domain->yprd, domain->xz, domain->yz, domain->zprd);
-    text += " AtomData:  id type cartes_x cartes_y cartes_z nbh_grades\n";
+  std::vector<SnapshotAtom> atoms;
+  for (int i = 0; i < atom->nlocal; ++i) {
+    const int species = species_of_type_[atom->type[i]];
+    const double *x = atom->x[i];
+    if (species >= 0) atoms.push_back({atom->tag[i], species, {x[0], x[1], x[2]}, grades_[i]});
   }
-  for (int i = 0; i < atom->nlocal; ++i)
-    text += fmt::format("    {} {} {:.17g} {:.17g} {:.17g} {:.17g}\n", atom->tag[i], species_of_type_[atom->type[i]],
-                        atom->x[i][0], atom->x[i][1], atom->x[i][2], grades_[i]);
-  if (last)
-    text += fmt::format(" Feature   MV_grade {:.17g}\n Feature   timestep {}\nEND_CFG\n\n", pvector[MAX_GRADE],
-                        update->ntimestep);
+  int size = static_cast<int>(atoms.size() * sizeof(SnapshotAtom));
+  std::vector<int> sizes(comm->nprocs), offsets(comm->nprocs, 0);
+  MPI_Gather(&size, 1, MPI_INT, sizes.data(), 1, MPI_INT, 0, world);
+  for (int r = 1; r < comm->nprocs; ++r) offsets[r] = offsets[r - 1] + sizes[r - 1];
+  std::vector<SnapshotAtom> all(comm->me == 0 ? (offsets.back() + sizes.back()) / sizeof(SnapshotAtom) : 0);
+  MPI_Gatherv(atoms.data(), size, MPI_BYTE, all.data(), sizes.data(), offsets.data(), MPI_BYTE, 0, world);
+  std::sort(all.begin(), all.end(), [](const SnapshotAtom &a, const SnapshotAtom &b) { return a.tag < b.tag; });
+
+  std::string text = fmt::format("BEGIN_CFG\n Size\n    {}\n", all.size());
+  if (domain->xperiodic || domain->yperiodic || domain->zperiodic)
+    text += fmt::format(" Supercell\n    {:.17g} 0 0\n    {:.17g} {:.17g} 0\n    {:.17g} {:.17g} {:.17g}\n", domain->xprd,
+                        domain->xy, domain->yprd, domain->xz, domain->yz, domain->zprd);
+  text += " AtomData:  id type cartes_x cartes_y cartes_z nbh_grades\n";
+  for (size_t i = 0; i < all.size(); ++i)
+    text += fmt::format("    {} {} {:.17g} {:.17g} {:.17g} {:.17g}\n", i + 1, all[i].species, all[i].x[0], all[i].x[1],
+                        all[i].x[2], all[i].grade);
+  text += fmt::format(" Feature   MV_grade {:.17g}\n Feature   timestep {}\nEND_CFG\n\n", found_[MAX_GRADE],
+                      update->ntimestep);
   return text;
 }
 
@@ -183,13 +203,7 @@ std::string PairMTPExtrapolation::snapshot_text(bool first, bool last)
 
 void PairMTPExtrapolation::write_snapshot()
 {
-  const std::string mine = snapshot_text(comm->me == 0, comm->me == comm->nprocs - 1);
-  int size = static_cast<int>(mine.size());
-  std::vector<int> sizes(comm->nprocs), offsets(comm->nprocs, 0);
-  MPI_Gather(&size, 1, MPI_INT, sizes.data(), 1, MPI_INT, 0, world);
-  for (int r = 1; r < comm->nprocs; ++r) offsets[r] = offsets[r - 1] + sizes[r - 1];
-  std::string all(comm->me == 0 ? offsets.back() + sizes.back() : 0, ' ');
-  MPI_Gatherv(const_cast<char *>(mine.data()), size, MPI_CHAR, &all[0], sizes.data(), offsets.data(), MPI_CHAR, 0, world);
+  const std::string text = snapshot_text();
   int failed = 0;
   if (comm->me == 0) {
     std::string path = snapshot_file_;
@@ -198,7 +212,7 @@ void PairMTPExtrapolation::write_snapshot()
     if (own_file) path.replace(star, 1, std::to_string(update->ntimestep));
     const std::string target = own_file ? path + ".tmp" : path;
     FILE *file = fopen(target.c_str(), own_file ? "w" : "a");
-    failed = file == nullptr || fwrite(all.data(), 1, all.size(), file) != all.size();
+    failed = file == nullptr || fwrite(text.data(), 1, text.size(), file) != text.size();
     if (file && fclose(file) != 0) failed = 1;
     if (!failed && own_file) failed = rename(target.c_str(), path.c_str()) != 0;
   }

@@ -34,12 +34,13 @@ class PairMTPExtrapolation : public PairMTP {
   void grade_queue(int species);
   void reduce_maximum();
   void write_snapshot();
-  std::string snapshot_text(bool first, bool last);
+  std::string snapshot_text();
   [[noreturn]] void stop_run();
 
   std::unique_ptr<mtpcore::GradeTable> table_;
   std::vector<Queue> queues_;
   std::vector<double> values_;
+  std::vector<double> found_;  // what compute pair shows: largest grade, its atom, largest so far, step
   mtpcore::Workspace packing_;
   double *grades_ = nullptr;
   int capacity_ = 0;

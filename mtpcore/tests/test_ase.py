@@ -5,14 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase import Atoms, units
+from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
-from ase.md.verlet import VelocityVerlet
-from ase.optimize import FIRE
 from helpers import LI6PS5CL_NUMBERS, li6ps5cl_cell, random_potential_fields, to_motep, to_structure
 from motep.calculator import make_calculator
-from native import native_potential, random_native, solid_potential, with_random_active_set
+from native import native_potential, random_native, with_random_active_set
 
 from mtpcore import CloseContactWarning, Engine, UnknownSpeciesError, write_potential
 from mtpcore.ase import MTP
@@ -135,29 +133,3 @@ def test_grades_are_given_on_request(atoms: Atoms) -> None:
     grades = MTP(potential, SPECIES).grades(atoms)
     structure = to_structure(atoms, LI6PS5CL_NUMBERS)
     np.testing.assert_array_equal(grades, Engine(potential).grades(*structure))
-
-
-def energy_drift(energies: np.ndarray, picoseconds: float) -> float:
-    """Slope of the energy over time."""
-    times = np.linspace(0.0, picoseconds, len(energies))
-    return float(np.polyfit(times, energies, 1)[0])
-
-
-def test_molecular_dynamics_conserves_the_energy() -> None:
-    atoms = li6ps5cl_cell(rattle=0.05)
-    atoms.calc = MTP(solid_potential(8), SPECIES, threads=1)
-    FIRE(atoms, logfile=None).run(fmax=0.02, steps=500)
-    heat = np.sqrt(2 * 400 * units.kB * atoms.get_masses())
-    atoms.set_momenta(heat[:, None] * np.random.default_rng(0).normal(size=(len(atoms), 3)))
-    dynamics = VelocityVerlet(atoms, timestep=1.0 * units.fs)
-    dynamics.run(1000)
-    energies, temperatures = [], []
-
-    def record() -> None:
-        energies.append(atoms.get_total_energy() / len(atoms))
-        temperatures.append(atoms.get_temperature())
-
-    dynamics.attach(record, interval=5)
-    dynamics.run(10_000)
-    assert 250 < np.mean(temperatures) < 900, "not the hot solid this test is about"
-    assert abs(energy_drift(np.array(energies), 10.0)) < 1e-6

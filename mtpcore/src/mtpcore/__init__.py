@@ -5,14 +5,19 @@ from ._core import simd
 from .engine import Engine, Evaluation
 from .errors import (
     CfgFormatError,
+    CheckpointError,
     CloseContactWarning,
     FormatError,
     InvalidStructureError,
     LevelError,
     MtpcoreError,
     PotentialFormatError,
+    TrainingSetError,
     UnknownSpeciesError,
 )
+from .fit import FitResult, FitSettings, fit
+from .fitting_problem import FitWeights
+
 from .potential import (
     ActiveSet,
     Potential,
@@ -31,16 +36,22 @@ select_simd = _core.select_simd
 __all__ = [
     "ActiveSet",
     "CfgFormatError",
+    "CheckpointError",
     "CloseContactWarning",
     "Engine",
     "Evaluation",
+    "FitResult",
+    "FitSettings",
+    "FitWeights",
     "FormatError",
     "InvalidStructureError",
     "LevelError",
     "MtpcoreError",
     "Potential",
     "PotentialFormatError",
+    "TrainingSetError",
     "UnknownSpeciesError",
+    "fit",
     "get_parameters",
     "new_potential",
     "read_potential",

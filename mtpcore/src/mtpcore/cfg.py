@@ -8,6 +8,7 @@ eV/angstrom^3) is ``-plus_stress / volume``. Sections ``Stress:`` and ``Virial:`
 refused: MLIP gives them other signs and units, so guessing could flip the sign of the labels.
 """
 
+import io
 import math
 import os
 import re
@@ -30,7 +31,7 @@ from .configuration import (
 )
 from .errors import CfgFormatError, InvalidStructureError
 
-__all__ = ["Configuration", "iter_cfg", "read_cfg", "write_cfg"]
+__all__ = ["Configuration", "format_cfg", "iter_cfg", "parse_cfg", "read_cfg", "write_cfg"]
 
 # ASCII digits only: Python's own conversions also take "1_000", other alphabets, "nan" and "inf".
 _INTEGER = re.compile(rb"[0-9]{1,9}")
@@ -66,12 +67,29 @@ def iter_cfg(path: str | Path) -> Iterator[Configuration]:
         CfgFormatError: as :func:`read_cfg`, once the iteration gets to the fault.
     """
     with Path(path).open("rb") as stream:
-        lines = _Lines(Path(path), stream)
-        while lines.advance():
-            if lines.line.split() == [b"BEGIN_CFG"]:
-                yield _read_configuration(lines)
-            elif lines.line.strip():
-                raise lines.error("BEGIN_CFG")
+        yield from _configurations(_Lines(Path(path), stream))
+
+
+def parse_cfg(text: str, name: str = "text") -> list[Configuration]:
+    """All configurations of a text such as an active set's.
+
+    Args:
+        text: The text; bytes that are no UTF-8 as lone surrogates.
+        name: What to call the text in errors.
+
+    Raises:
+        CfgFormatError: as :func:`read_cfg`.
+    """
+    stream = io.BytesIO(text.encode("utf-8", "surrogateescape"))
+    return list(_configurations(_Lines(Path(name), stream)))
+
+
+def format_cfg(configurations: Iterable[Configuration]) -> str:
+    """The text :func:`write_cfg` writes."""
+    stream = io.StringIO()
+    for configuration in configurations:
+        _write_configuration(stream, configuration)
+    return stream.getvalue()
 
 
 @dataclass
@@ -129,6 +147,14 @@ class _Lines:
         if not _REAL.fullmatch(word) or not math.isfinite(value := float(word)):
             raise self.error("finite numbers")
         return value
+
+
+def _configurations(lines: _Lines) -> Iterator[Configuration]:
+    while lines.advance():
+        if lines.line.split() == [b"BEGIN_CFG"]:
+            yield _read_configuration(lines)
+        elif lines.line.strip():
+            raise lines.error("BEGIN_CFG")
 
 
 @dataclass

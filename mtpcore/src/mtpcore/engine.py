@@ -55,6 +55,17 @@ class Engine:
         self.potential = potential
         self.threads = threads or min(16, len(os.sched_getaffinity(0)))
         self._core = _core.Engine(potential)
+        active_set = potential.active_set
+        self._has_grades = active_set is not None and active_set.neighborhood_mode
+
+    def set_inverse(self, inverse: FloatArray) -> None:
+        """Grade by this active set from now on.
+
+        Args:
+            inverse: Inverse of the matrix of the active set, shape (parameter_count, parameter_count).
+        """
+        self._core.set_inverse(np.ascontiguousarray(inverse.T))
+        self._has_grades = True
 
     def evaluate(
         self, types: IntArray, positions: FloatArray, cell: FloatArray, periodic: Sequence[bool]
@@ -86,8 +97,7 @@ class Engine:
         Raises:
             MtpcoreError: the potential holds no active set of neighbourhoods.
         """
-        active_set = self.potential.active_set
-        if active_set is None or not active_set.neighborhood_mode:
+        if not self._has_grades:
             raise MtpcoreError(
                 "the potential holds no active set of neighbourhoods: "
                 "read one from an .almtp file or select one first"

@@ -52,3 +52,15 @@ class InvalidStructureError(MtpcoreError, ValueError):
 
 class CloseContactWarning(UserWarning):
     """Two atoms are closer than the inner cutoff, where the radial functions grow without bound."""
+
+
+class TrainingSetError(MtpcoreError, ValueError):
+    """Labels that cannot be fitted to: missing, not finite, or of different levels of theory."""
+
+
+class CheckpointError(MtpcoreError, ValueError):
+    """A checkpoint belongs to another fit or is damaged."""
+
+
+class ActiveSetError(MtpcoreError, ValueError):
+    """An active set cannot be used: none is there, or it belongs to other coefficients or another mode."""

@@ -359,6 +359,18 @@ def _tables(level: int) -> ContractionTables:
     )
 
 
+@cache
+def scalar_graphs(level: int) -> tuple[Tensor, ...]:
+    """The scalars of a level as graphs, in the order of ``alpha_moment_mapping``."""
+    _check_level(level)
+    return tuple(_scalars(level))
+
+
+def relabelled(scalar: Tensor, mus: tuple[int, ...]) -> Tensor:
+    """The scalar with other radial indices on its nodes, in canonical order."""
+    return _canonical(Tensor(mus, scalar.triangle))[0]
+
+
 def contraction_tables(level: int) -> ContractionTables:
     """Contraction tables of one level, in the numbering of MLIP's own files.
 

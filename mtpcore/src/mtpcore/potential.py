@@ -37,7 +37,8 @@ def new_potential(
     Args:
         level: Even, 2 to 28.
         species_count: Number of species.
-        min_dist: Shortest distance in the data, angstrom; the radial polynomials live between it and ``max_dist``.
+        min_dist: Shortest distance in the data, angstrom; the radial polynomials live between it
+            and ``max_dist``.
         max_dist: Cutoff, angstrom.
         radial_basis_size: Chebyshev polynomials per radial function.
 
@@ -67,7 +68,8 @@ def read_potential(path: str | os.PathLike[str]) -> Potential:
     """Read an ``.mtp`` or ``.almtp`` file of MLIP (version 1.1.0).
 
     Raises:
-        PotentialFormatError: the file is missing, truncated, mistyped or inconsistent; names the line.
+        PotentialFormatError: the file is missing, truncated, mistyped or inconsistent; names the
+            line.
     """
     try:
         return _core.read_potential(os.fspath(path))
@@ -83,9 +85,10 @@ def _format_error(error: ValueError) -> ValueError:
 
 
 def write_potential(path: str | os.PathLike[str], potential: Potential) -> None:
-    """Write an ``.mtp`` (``.almtp`` with an active set) file, to a temporary name first, then renamed.
+    """Write an ``.mtp`` file, or with an active set an ``.almtp`` one.
 
-    Numbers have 17 significant digits, so that reading gives back the same potential bit for bit.
+    It is written under a temporary name first, then renamed. Numbers have 17 significant digits, so
+    that reading gives back the same potential bit for bit.
 
     Raises:
         ValueError: the potential is inconsistent.
@@ -101,7 +104,9 @@ def get_parameters(potential: Potential) -> FloatArray:
 
 
 def set_parameters(potential: Potential, parameters: FloatArray) -> Potential:
-    """A copy of the potential with other coefficients and without an active set, which would not fit them.
+    """A copy of the potential with other coefficients.
+
+    It has no active set: the old one would not fit the new coefficients.
 
     Args:
         potential: The potential that gives the tables.

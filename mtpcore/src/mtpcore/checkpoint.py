@@ -1,0 +1,93 @@
+"""State of a fit on disk, so that a killed fit loses at most one segment."""
+
+import hashlib
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import CheckpointError
+from .least_squares import State
+from .potential import Potential
+
+type FloatArray = npt.NDArray[np.float64]
+
+FORMAT = "mtpcore-fit/1"
+
+
+@dataclass
+class Checkpoint:
+    """All that the rest of a fit depends on.
+
+    Attributes:
+        state: Of the minimisation.
+        history: Columns of the table of iterations.
+        hops_left: Hops without success that a cold start's search still allows; the minimisation proper begins at 0.
+        reason: Why the fit ended; empty while it runs.
+    """
+
+    state: State
+    history: dict[str, list[float]]
+    hops_left: int = 0
+    reason: str = ""
+
+    @property
+    def loss(self) -> float:
+        """Loss of the current parameters."""
+        return self.history["loss"][-1]
+
+    def last(self) -> dict[str, float]:
+        """The newest line of the history."""
+        return {name: values[-1] for name, values in self.history.items()}
+
+
+def problem_key(potential: Potential, fingerprint: str, settings: Any, reference: FloatArray) -> str:
+    """Hash of everything that defines a fit, except how long it runs and on how many threads."""
+    digest = hashlib.sha256(f"{FORMAT} {fingerprint} {settings.weights} {settings.seed} {settings.hops} "
+                            f"{potential.trained} {potential.scaling!r} "
+                            f"{potential.min_dist!r} {potential.max_dist!r}".encode())  # fmt: skip
+    arrays = (potential.alpha_index_basic, potential.alpha_index_times, potential.alpha_moment_mapping,
+              potential.radial_coeffs, potential.species_coeffs, potential.moment_coeffs, reference)  # fmt: skip
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def write_checkpoint(path: Path, key: str, checkpoint: Checkpoint) -> None:
+    """Write to a temporary name and rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    state = checkpoint.state
+    arrays: dict[str, Any] = {f"history_{name}": np.array(values) for name, values in checkpoint.history.items()}
+    arrays |= {"x": state.x, "scale": state.scale, "damping": state.damping, "growth": state.growth}
+    arrays |= {"iteration": state.iteration, "hops_left": checkpoint.hops_left, "key": key, "reason": checkpoint.reason, "format": FORMAT}
+    try:
+        np.savez(temporary, **arrays)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, key: str) -> Checkpoint:
+    """Read the state of the fit with this key.
+
+    Raises:
+        CheckpointError: the file is damaged, or belongs to other data, weights or another start.
+    """
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is not a readable checkpoint ({error}): delete it to start anew") from None
+    if str(arrays.get("format")) != FORMAT:
+        raise CheckpointError(f"{path} is not a checkpoint of this version: delete it to start anew")
+    if str(arrays["key"]) != key:
+        raise CheckpointError(
+            f"{path} belongs to a fit with other data, weights, settings or another start: delete it or name another file"
+        )
+    state = State(arrays["x"], arrays["scale"], float(arrays["damping"]), float(arrays["growth"]), int(arrays["iteration"]))
+    history = {name[8:]: values.tolist() for name, values in arrays.items() if name.startswith("history_")}
+    return Checkpoint(state, history, int(arrays["hops_left"]), str(arrays["reason"]))

@@ -1,0 +1,196 @@
+"""The loss of a potential on a training set as separable least squares."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from .potential import Potential
+from .training_set import TrainingSet
+
+type FloatArray = npt.NDArray[np.float64]
+
+# Off-diagonal virial components stand for two entries of the matrix each.
+VOIGT_MULTIPLICITY = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+VOIGT_ROWS, VOIGT_COLUMNS = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
+
+
+@dataclass(frozen=True)
+class FitWeights:
+    """Weights of the loss, with MLIP's conventions.
+
+    loss = 1/C sum_c [ energy dE_c^2 / N_c^p + force sum_i |dF_i|^2 / N_c^q + stress sum_ab dW_c,ab^2 / N_c^p ]
+
+    over C configurations of N_c atoms; W is the virial (-dE/d strain), eV.
+
+    Attributes:
+        energy: Weight of the energy.
+        force: Weight of the forces, angstrom^2.
+        stress: Weight of the virial; configurations without a stress label count as unweighted.
+        energy_scaling: p, MLIP's weight_scaling: 1 keeps the balance of energy and forces for any cell size.
+        force_scaling: q.
+    """
+
+    energy: float = 1.0
+    force: float = 0.01
+    stress: float = 0.0
+    energy_scaling: float = 1.0
+    force_scaling: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse weights that leave nothing to fit to."""
+        weights = (self.energy, self.force, self.stress)
+        if min(weights) < 0.0 or max(weights) == 0.0 or not np.isfinite(weights).all():
+            raise ValueError(f"weights must be finite, not negative and not all zero: {self}")
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Root-mean-square errors: energy per atom (eV), force components (eV/angstrom), virial components per atom (eV)."""
+
+    energy_per_atom: float
+    force: float
+    virial_per_atom: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Residuals:
+    energy: FloatArray  # (C,)
+    force: FloatArray  # (N, 3)
+    virial: FloatArray  # (C, 6)
+
+
+class FittingProblem:
+    """Residuals and Jacobian of a training set; parameters in MLIP-3's order (radial, species, moment).
+
+    Energies are taken relative to ``reference_energies`` of the species, so that species coefficients stay small.
+
+    Args:
+        potential: Gives the tables.
+        training_set: This process's share of it.
+        weights: Weights of the loss.
+        reference_energies: Energy per atom of every species, shape (S,), eV.
+        threads: Threads over configurations.
+        communicator: An mpi4py communicator whose ranks hold shares of the set, or None.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        training_set: TrainingSet,
+        weights: FitWeights,
+        reference_energies: FloatArray,
+        *,
+        threads: int,
+        communicator: Any = None,
+    ) -> None:
+        self.nonlinear_count = potential.radial_coeffs.size
+        self.linear_count = potential.parameter_count - self.nonlinear_count
+        self._set = training_set
+        self._threads = threads
+        self._communicator = communicator
+        self._energies = training_set.energies - training_set.counts @ reference_energies
+        self._engine = _core.Engine(potential)
+        atoms = training_set.atom_counts
+        total = self._sum(np.array([float(len(atoms))]))[0]
+        self._energy_factor = np.sqrt(weights.energy / atoms**weights.energy_scaling / total)
+        per_configuration = np.sqrt(weights.force / atoms**weights.force_scaling / total)
+        self._force_factor = np.repeat(per_configuration, atoms.astype(int))[:, None]
+        virial = np.sqrt(weights.stress * training_set.has_virial / atoms**weights.energy_scaling / total)
+        self._virial_factor = virial[:, None] * np.sqrt(VOIGT_MULTIPLICITY)
+        self._with_virial = weights.stress > 0.0
+
+    def errors(self, x: FloatArray) -> Errors:
+        """Unweighted errors."""
+        r = self._differences(x)
+        atoms = self._set.atom_counts
+        virial = (r.virial / atoms[:, None])[self._set.has_virial]
+        sums = self._sum(
+            np.array([((r.energy / atoms) ** 2).sum(), len(atoms), (r.force**2).sum(), r.force.size,
+                      (virial**2).sum(), virial.size])  # fmt: skip
+        )
+        mean = np.sqrt(sums[::2] / np.maximum(sums[1::2], 1.0))
+        return Errors(float(mean[0]), float(mean[1]), float(mean[2]) if sums[5] else float("nan"))
+
+    def loss(self, x: FloatArray) -> float:
+        """The weighted loss."""
+        return self._loss(self._residuals(x))
+
+    def loss_and_gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
+        """The loss and its gradient by one directional derivative, without any Jacobian."""
+        r = self._residuals(x)
+        virial = 2.0 * r.virial * self._virial_factor / VOIGT_MULTIPLICITY
+        matrix = np.zeros((len(r.energy), 3, 3))
+        matrix[:, VOIGT_ROWS, VOIGT_COLUMNS] = virial
+        matrix[:, VOIGT_COLUMNS, VOIGT_ROWS] = virial
+        gradient = self._set.dataset.gradient(
+            self._engine, 2.0 * r.energy * self._energy_factor, 2.0 * r.force * self._force_factor, matrix,
+            self._threads,
+        )  # fmt: skip
+        return self._loss(r), self._sum(gradient)
+
+    def normal_equations(self, x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """|r|^2, J^T r and J^T J."""
+        r = self._residuals(x)
+        gradient, normal = self._normal(r, linear_only=False)
+        return self._loss(r), gradient, normal
+
+    def linear_normal_equations(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """J^T r and J^T J of the species and moment coefficients."""
+        return self._normal(self._residuals(x), linear_only=True)
+
+    def _normal(self, r: _Residuals, *, linear_only: bool) -> tuple[FloatArray, FloatArray]:
+        count = self.linear_count + (0 if linear_only else self.nonlinear_count)
+        packed = np.zeros((count, count + 1))  # J^T J | J^T r, reduced over ranks in one go
+        for c, lines in self._jacobians(linear_only=linear_only):
+            begin, end = self._set.offsets[c], self._set.offsets[c + 1]
+            factors = [self._energy_factor[c : c + 1], np.repeat(self._force_factor[begin:end, 0], 3)]
+            residuals = [r.energy[c : c + 1], r.force[begin:end].ravel()]
+            if self._with_virial:
+                factors.append(self._virial_factor[c])
+                residuals.append(r.virial[c])
+            lines *= np.concatenate(factors)
+            packed[:, :count] += lines @ lines.T
+            packed[:, count] += lines @ np.concatenate(residuals)
+        packed = self._sum(packed)
+        return packed[:, count].copy(), packed[:, :count]
+
+    def _jacobians(self, *, linear_only: bool) -> Iterator[tuple[int, FloatArray]]:
+        """(configuration, its Jacobian) in order; made by threads, a few ahead of their use."""
+        dataset = self._set.dataset
+        ahead = 2 * self._threads
+
+        def make(c: int) -> FloatArray:
+            return dataset.jacobian(self._engine, c, self._with_virial, linear_only)
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            for first in range(0, dataset.structure_count, ahead):
+                batch = range(first, min(first + ahead, dataset.structure_count))
+                yield from zip(batch, pool.map(make, batch), strict=True)
+
+    def _differences(self, x: FloatArray) -> _Residuals:
+        self._engine.set_parameters(np.ascontiguousarray(x))
+        energies, forces, virials = self._set.dataset.predict(self._engine, self._threads)
+        voigt = virials[:, VOIGT_ROWS, VOIGT_COLUMNS]
+        return _Residuals(energies - self._energies, forces - self._set.forces, voigt - self._set.virials)
+
+    def _residuals(self, x: FloatArray) -> _Residuals:
+        """Differences times the square roots of their weights."""
+        d = self._differences(x)
+        return _Residuals(d.energy * self._energy_factor, d.force * self._force_factor, d.virial * self._virial_factor)
+
+    def _loss(self, r: _Residuals) -> float:
+        local = (r.energy**2).sum() + (r.force**2).sum() + (r.virial**2).sum()
+        return float(self._sum(np.array([local]))[0])
+
+    def _sum(self, values: FloatArray) -> FloatArray:
+        """Sum over ranks."""
+        if self._communicator is None:
+            return values
+        total = np.empty_like(values)
+        self._communicator.Allreduce(np.ascontiguousarray(values), total)
+        return total
