@@ -50,7 +50,9 @@ def labelled(potential: mtpcore.Potential, count: int, atoms: int = 8, *, noise:
 def problem(weights: FitWeights, level: int = 6) -> tuple[FittingProblem, np.ndarray]:
     teacher, student = trained(level, seed=1), trained(level, seed=2)
     training_set = make_training_set(labelled(teacher, 4), student)
-    return FittingProblem(student, training_set, weights, np.array([0.3, -0.2]), threads=2), mtpcore.get_parameters(student)
+    return FittingProblem(student, training_set, weights, np.array([0.3, -0.2]), threads=2), mtpcore.get_parameters(
+        student
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,11 @@ def problem(weights: FitWeights, level: int = 6) -> tuple[FittingProblem, np.nda
 def test_the_loss_gradient_equals_finite_differences(weights: FitWeights, group: str) -> None:
     loss, x = problem(weights)
     count, species = loss.nonlinear_count, 2
-    members = {"radial": slice(0, count), "species": slice(count, count + species), "moment": slice(count + species, None)}
+    members = {
+        "radial": slice(0, count),
+        "species": slice(count, count + species),
+        "moment": slice(count + species, None),
+    }
     direction = np.zeros_like(x)
     direction[members[group]] = np.random.default_rng(3).normal(size=direction[members[group]].shape)
     step = 1e-3
@@ -241,7 +247,9 @@ def test_ranks_share_the_configurations() -> None:
     losses = {}
     for ranks in (1, 2):
         command = [str(mpiexec), "-n", str(ranks), sys.executable, "-c", MPI_PROGRAM]
-        run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent, timeout=120)
+        run = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent, timeout=120
+        )
         assert f"ranks {ranks} " in run.stdout, run.stdout + run.stderr
         losses[ranks] = float(run.stdout.split()[-1])
     assert losses[2] == pytest.approx(losses[1], rel=1e-4)

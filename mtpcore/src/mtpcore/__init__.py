@@ -2,8 +2,10 @@
 
 from . import _core
 from ._core import simd
+from .active_set import SelectionResult, grade, select, select_add
 from .engine import Engine, Evaluation
 from .errors import (
+    ActiveSetError,
     CfgFormatError,
     CheckpointError,
     CloseContactWarning,
@@ -27,6 +29,7 @@ from .potential import (
     set_parameters,
     write_potential,
 )
+from .upconvert import upconvert
 
 __version__ = "0.1.0"
 
@@ -35,6 +38,7 @@ select_simd = _core.select_simd
 
 __all__ = [
     "ActiveSet",
+    "ActiveSetError",
     "CfgFormatError",
     "CheckpointError",
     "CloseContactWarning",
@@ -49,15 +53,20 @@ __all__ = [
     "MtpcoreError",
     "Potential",
     "PotentialFormatError",
+    "SelectionResult",
     "TrainingSetError",
     "UnknownSpeciesError",
     "fit",
     "get_parameters",
+    "grade",
     "new_potential",
     "read_potential",
+    "select",
+    "select_add",
     "select_simd",
     "set_parameters",
     "simd",
     "simd_available",
+    "upconvert",
     "write_potential",
 ]

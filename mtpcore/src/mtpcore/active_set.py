@@ -1,11 +1,11 @@
 """Extrapolation grades, and the choice of the configurations that a potential must be trained on.
 
-An active set holds as many rows d(energy)/d(parameters) as the potential has parameters, chosen from the training data so
-that their determinant is as large as can be (MaxVol). The extrapolation grade of a neighbourhood is the largest
+An active set holds as many rows d(energy)/d(parameters) as the potential has parameters, chosen from the training
+data so that their determinant is as large as can be (MaxVol). The extrapolation grade of a neighbourhood is the largest
 coefficient of its own row in those of the active set: up to 1 the potential interpolates, above it extrapolates.
 
-Source: E. V. Podryabinkin and A. V. Shapeev, Comput. Mater. Sci. 140, 171 (2017); Podryabinkin et al., J. Chem. Phys. 159,
-    084112 (2023) (neighbourhoods).
+Source: E. V. Podryabinkin and A. V. Shapeev, Comput. Mater. Sci. 140, 171 (2017); Podryabinkin et al., J. Chem. Phys.
+    159, 084112 (2023) (neighbourhoods).
 """
 
 from collections.abc import Sequence
@@ -42,6 +42,7 @@ class SelectionResult:
             configuration mode).
         grades_after: The same by the active set of training data and added candidates.
         potential: With the latter.
+        condition: Bound of the condition number of its active set, on the space the data span.
     """
 
     selected: list[int]
@@ -49,10 +50,11 @@ class SelectionResult:
     grades_before: list[FloatArray]
     grades_after: list[FloatArray]
     potential: Potential
+    condition: float
 
     @property
     def table(self) -> dict[str, npt.NDArray[Any]]:
-        """One row a candidate: ``candidate``, ``selected``, ``selected_atoms`` (number), ``grade_before``, ``grade_after``."""
+        """One row a candidate: index, whether it is selected, number of its selected atoms, highest grades."""
         count = len(self.grades_before)
         atoms = np.zeros(count, dtype=np.int64)
         atoms[self.selected] = [len(numbers) for numbers in self.atoms]
@@ -154,13 +156,13 @@ def select_add(
         candidates: What may be added.
         threshold: Grade above which a candidate is considered at all, at least 1.001.
         limit: Most candidates to choose: those of the highest grades.
-        mode: Choose neighbourhoods or configurations; by default as the potential's active set does, else neighbourhoods.
+        mode: Choose neighbourhoods or configurations; by default as the potential's active set does, else the former.
         species: Element of each species of the potential; needed for ASE's atoms.
         threads: Threads over atoms.
 
     Raises:
-        ActiveSetError: the active set belongs to other coefficients or to the other mode, there are no training data, or
-            a threshold or limit out of range.
+        ActiveSetError: the active set belongs to other coefficients or to the other mode, there are no training data,
+            or a threshold or limit is out of range.
         UnknownSpeciesError: a species the potential lacks; names the configuration.
         InvalidStructureError: a structure cannot be evaluated; names the configuration.
     """
@@ -180,6 +182,7 @@ def select_add(
         grades_before=before,
         grades_after=_grades_by(final, new),
         potential=_with_active_set(final),
+        condition=final.state.condition(),
     )
 
 
@@ -191,9 +194,7 @@ def _select(source: RowSource, configurations: Sequence[Configuration], threshol
     return selection
 
 
-def _base(
-    potential: Potential, training: Sequence[Configuration], mode: Mode | None, threads: int | None
-) -> Selection:
+def _base(potential: Potential, training: Sequence[Configuration], mode: Mode | None, threads: int | None) -> Selection:
     """The selection among the training data, which none of them is beyond."""
     if potential.active_set is None:
         source = RowSource(potential, mode or "neighborhood", MEAN, threads)
@@ -213,12 +214,13 @@ def _compete(
     final = base.copy()
     if eligible:
         final.dominate([*training, *(candidates[index] for index in sorted(eligible))])
-    known = {base.place(configuration) for configuration in training}
-    selected = [
-        index
-        for index in sorted(eligible)
-        if final.equations(candidates[index]) and final.place(candidates[index]) not in known
-    ]
+    seen = {base.place(configuration) for configuration in training}
+    selected = []
+    for index in sorted(eligible):
+        place = final.place(candidates[index])
+        if place not in seen and final.equations(candidates[index]):
+            selected.append(index)
+        seen.add(place)
     return final, selected
 
 

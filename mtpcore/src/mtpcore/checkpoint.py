@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .errors import CheckpointError
 from .least_squares import State
-from .potential import Potential
+from .potential import Potential, get_parameters
 
 type FloatArray = npt.NDArray[np.float64]
 
@@ -47,12 +47,13 @@ class Checkpoint:
 
 def problem_key(potential: Potential, fingerprint: str, settings: Any, reference: FloatArray) -> str:
     """Hash of everything that defines a fit, except how long it runs and on how many threads."""
-    digest = hashlib.sha256(f"{FORMAT} {fingerprint} {settings.weights} {settings.seed} {settings.hops} "
-                            f"{potential.trained} {potential.scaling!r} "
-                            f"{potential.min_dist!r} {potential.max_dist!r}".encode())  # fmt: skip
-    arrays = (potential.alpha_index_basic, potential.alpha_index_times, potential.alpha_moment_mapping,
-              potential.radial_coeffs, potential.species_coeffs, potential.moment_coeffs, reference)  # fmt: skip
-    for array in arrays:
+    numbers = (
+        (FORMAT, fingerprint, settings.weights, settings.seed, settings.hops),
+        (potential.trained, potential.scaling, potential.min_dist, potential.max_dist),
+    )
+    digest = hashlib.sha256(repr(numbers).encode())
+    tables = (potential.alpha_index_basic, potential.alpha_index_times, potential.alpha_moment_mapping)
+    for array in (*tables, get_parameters(potential), reference):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
@@ -63,7 +64,13 @@ def write_checkpoint(path: Path, key: str, checkpoint: Checkpoint) -> None:
     state = checkpoint.state
     arrays: dict[str, Any] = {f"history_{name}": np.array(values) for name, values in checkpoint.history.items()}
     arrays |= {"x": state.x, "scale": state.scale, "damping": state.damping, "growth": state.growth}
-    arrays |= {"iteration": state.iteration, "hops_left": checkpoint.hops_left, "key": key, "reason": checkpoint.reason, "format": FORMAT}
+    arrays |= {
+        "iteration": state.iteration,
+        "hops_left": checkpoint.hops_left,
+        "key": key,
+        "reason": checkpoint.reason,
+        "format": FORMAT,
+    }
     try:
         np.savez(temporary, **arrays)
         temporary.replace(path)
@@ -86,8 +93,10 @@ def read_checkpoint(path: Path, key: str) -> Checkpoint:
         raise CheckpointError(f"{path} is not a checkpoint of this version: delete it to start anew")
     if str(arrays["key"]) != key:
         raise CheckpointError(
-            f"{path} belongs to a fit with other data, weights, settings or another start: delete it or name another file"
+            f"{path} belongs to a fit with other data, weights, settings or another start: "
+            "delete it or name another file"
         )
-    state = State(arrays["x"], arrays["scale"], float(arrays["damping"]), float(arrays["growth"]), int(arrays["iteration"]))
+    damping, growth = float(arrays["damping"]), float(arrays["growth"])
+    state = State(arrays["x"], arrays["scale"], damping, growth, int(arrays["iteration"]))
     history = {name[8:]: values.tolist() for name, values in arrays.items() if name.startswith("history_")}
     return Checkpoint(state, history, int(arrays["hops_left"]), str(arrays["reason"]))

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -47,8 +47,9 @@ class FitResult:
             again with the same checkpoint).
         loss: Final weighted loss.
         errors: Final root-mean-square errors on the training set.
-        history: One entry an iteration: stage (0 the search of a cold start, 1 the minimisation proper), iteration, loss, energy_rmse_eV_per_atom, force_rmse_eV_per_angstrom,
-            virial_rmse_eV_per_atom, gradient_norm, damping; arrays of equal length.
+        history: One entry an iteration, arrays of equal length: stage (0 the search of a cold start, 1 the minimisation
+            proper), iteration, loss, energy_rmse_eV_per_atom, force_rmse_eV_per_angstrom, virial_rmse_eV_per_atom,
+            gradient_norm, damping.
     """
 
     potential: Potential
@@ -74,14 +75,18 @@ class FitSettings:
         seed: Of the random radial coefficients of a cold start.
         hops: A cold start's search for a good basin (see :mod:`mtpcore.search`) ends when so many hops in a row find
             nothing better, at the latest after four times as many; a warm start does none.
+        regularization: Weight in the loss of the radial coefficients' squares, in units of their typical size. It keeps
+            the radial functions of pairs that are rarely seen from growing without bound for next to nothing, which
+            would ruin the potential outside its training set.
         threads: Threads over configurations; by default the processors this process may use, at most 16.
     """
 
-    weights: FitWeights = FitWeights()
+    weights: FitWeights = field(default_factory=FitWeights)
     max_iterations: int = 300
     tolerance: float = 1e-3
     seed: int = 0
     hops: int = 50
+    regularization: float = 1e-9
     threads: int | None = None
 
 
@@ -137,7 +142,7 @@ def fit(
 class _Fit:
     """One fit: the problem, and the loop over iterations."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  what fit() was given, in its order
         self,
         potential: Potential,
         configurations: Sequence[Configuration],
@@ -166,6 +171,7 @@ class _Fit:
             self.settings.weights,
             self.reference,
             threads=self.settings.threads or min(16, len(os.sched_getaffinity(0))),
+            ridge=self.settings.regularization / _typical_size(self.potential) ** 2,
             communicator=self.communicator,
         )
 
@@ -248,8 +254,9 @@ class _Fit:
 
     def _record(self, checkpoint: Checkpoint, loss: float, gradient_norm: float) -> None:
         state, errors = checkpoint.state, self.problem.errors(checkpoint.state.x)
-        values = (0 if checkpoint.hops_left else 1, state.iteration, loss, errors.energy_per_atom, errors.force, errors.virial_per_atom, gradient_norm,
-                  state.damping)  # fmt: skip
+        rmse = (errors.energy_per_atom, errors.force, errors.virial_per_atom)
+        stage = 0 if checkpoint.hops_left else 1
+        values = (stage, state.iteration, loss, *rmse, gradient_norm, state.damping)
         for name, value in zip(HISTORY, values, strict=True):
             checkpoint.history[name].append(float(value))
 
@@ -290,6 +297,14 @@ def _reference_energies(training_set: TrainingSet, given: FloatArray | None) -> 
         return energies
     solution: FloatArray = np.linalg.lstsq(training_set.counts, training_set.energies, rcond=None)[0]
     return solution
+
+
+def _typical_size(potential: Potential) -> float:
+    """Median size of the radial coefficients over species pairs."""
+    if not potential.trained:
+        return search.START_SIZE
+    sizes = (potential.radial_coeffs**2).mean(axis=(2, 3))
+    return float(np.sqrt(np.median(sizes))) or search.START_SIZE
 
 
 def _with_zero_coefficients(potential: Potential) -> Potential:

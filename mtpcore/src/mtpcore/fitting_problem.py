@@ -50,7 +50,7 @@ class FitWeights:
 
 @dataclass(frozen=True)
 class Errors:
-    """Root-mean-square errors: energy per atom (eV), force components (eV/angstrom), virial components per atom (eV)."""
+    """Root-mean-square errors of energy per atom (eV), force components (eV/angstrom) and virial per atom (eV)."""
 
     energy_per_atom: float
     force: float
@@ -75,6 +75,7 @@ class FittingProblem:
         weights: Weights of the loss.
         reference_energies: Energy per atom of every species, shape (S,), eV.
         threads: Threads over configurations.
+        ridge: Weight of the sum of squares of the radial coefficients in the loss.
         communicator: An mpi4py communicator whose ranks hold shares of the set, or None.
     """
 
@@ -86,8 +87,10 @@ class FittingProblem:
         reference_energies: FloatArray,
         *,
         threads: int,
+        ridge: float = 0.0,
         communicator: Any = None,
     ) -> None:
+        self._ridge = ridge
         self.nonlinear_count = potential.radial_coeffs.size
         self.linear_count = potential.parameter_count - self.nonlinear_count
         self._set = training_set
@@ -109,16 +112,14 @@ class FittingProblem:
         r = self._differences(x)
         atoms = self._set.atom_counts
         virial = (r.virial / atoms[:, None])[self._set.has_virial]
-        sums = self._sum(
-            np.array([((r.energy / atoms) ** 2).sum(), len(atoms), (r.force**2).sum(), r.force.size,
-                      (virial**2).sum(), virial.size])  # fmt: skip
-        )
-        mean = np.sqrt(sums[::2] / np.maximum(sums[1::2], 1.0))
-        return Errors(float(mean[0]), float(mean[1]), float(mean[2]) if sums[5] else float("nan"))
+        samples = (r.energy / atoms, r.force, virial)
+        sums = self._sum(np.array([[(sample**2).sum(), sample.size] for sample in samples]))
+        mean = np.sqrt(sums[:, 0] / np.maximum(sums[:, 1], 1.0))
+        return Errors(float(mean[0]), float(mean[1]), float(mean[2]) if sums[2, 1] else float("nan"))
 
     def loss(self, x: FloatArray) -> float:
         """The weighted loss."""
-        return self._loss(self._residuals(x))
+        return self._loss(self._residuals(x)) + self._penalty(x)
 
     def loss_and_gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
         """The loss and its gradient by one directional derivative, without any Jacobian."""
@@ -131,13 +132,18 @@ class FittingProblem:
             self._engine, 2.0 * r.energy * self._energy_factor, 2.0 * r.force * self._force_factor, matrix,
             self._threads,
         )  # fmt: skip
-        return self._loss(r), self._sum(gradient)
+        gradient = self._sum(gradient)
+        gradient[: self.nonlinear_count] += 2.0 * self._ridge * x[: self.nonlinear_count]
+        return self._loss(r) + self._penalty(x), gradient
 
     def normal_equations(self, x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """|r|^2, J^T r and J^T J."""
         r = self._residuals(x)
         gradient, normal = self._normal(r, linear_only=False)
-        return self._loss(r), gradient, normal
+        count = self.nonlinear_count
+        gradient[:count] += self._ridge * x[:count]
+        normal[np.arange(count), np.arange(count)] += self._ridge
+        return self._loss(r) + self._penalty(x), gradient, normal
 
     def linear_normal_equations(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """J^T r and J^T J of the species and moment coefficients."""
@@ -153,9 +159,9 @@ class FittingProblem:
             if self._with_virial:
                 factors.append(self._virial_factor[c])
                 residuals.append(r.virial[c])
-            lines *= np.concatenate(factors)
-            packed[:, :count] += lines @ lines.T
-            packed[:, count] += lines @ np.concatenate(residuals)
+            weighted = lines * np.concatenate(factors)
+            packed[:, :count] += weighted @ weighted.T
+            packed[:, count] += weighted @ np.concatenate(residuals)
         packed = self._sum(packed)
         return packed[:, count].copy(), packed[:, :count]
 
@@ -186,6 +192,9 @@ class FittingProblem:
     def _loss(self, r: _Residuals) -> float:
         local = (r.energy**2).sum() + (r.force**2).sum() + (r.virial**2).sum()
         return float(self._sum(np.array([local]))[0])
+
+    def _penalty(self, x: FloatArray) -> float:
+        return self._ridge * float((x[: self.nonlinear_count] ** 2).sum())
 
     def _sum(self, values: FloatArray) -> FloatArray:
         """Sum over ranks."""

@@ -3,9 +3,9 @@
 The model sees the radial functions only through contractions of all moments up to a level, and the level of a moment,
 2 + 4 mu + nu, grows with mu. Adding to f_mu a multiple of a *lower* function f_mu' therefore turns each scalar into
 scalars of the same table, and suitable moment coefficients give back the same energy: with f = L q, L lower triangular,
-B(f) = R(L) B(q). Scaling a function is the diagonal case. A higher function mixed into a lower one would raise the level
-and leave the model. So a potential with K radial functions has K (K + 1) / 2 directions in which its energies do not
-change, and rows d(site energy)/d(parameters) never span the space of parameters.
+B(f) = R(L) B(q). Scaling a function is the diagonal case. A higher function mixed into a lower one would raise the
+level and leave the model. So a potential with K radial functions has K (K + 1) / 2 directions in which its energies do
+not change, and rows d(site energy)/d(parameters) never span the space of parameters.
 
 In the *canonical gauge* the functions are orthonormal, made so one after the other from the lowest: it is the same for
 all potentials that a transform connects (up to signs).
@@ -25,14 +25,14 @@ from .scalars import level_fingerprints, scalar_factors, scalar_fingerprints, ta
 
 type FloatArray = npt.NDArray[np.float64]
 
-# A function closer than this (relative) to the span of the lower ones is not made orthogonal to them: what is left of it
-# would be so small that rounding shows in products of up to four of them.
+# A function closer than this (relative) to the span of the lower ones is not made orthogonal to them: what is left of
+# it would be so small that rounding shows in products of up to four of them.
 INDEPENDENCE = 1e-3
 
 
 @dataclass(frozen=True)
 class RowTransform:
-    """How rows of derivatives change between gauges, f' = G f: row' = row @ inverse of ``forward``.
+    """How rows of derivatives by the parameters change with the gauge, f' = G f.
 
     Attributes:
         mixing: G, shape (K, K).
@@ -64,7 +64,7 @@ class RowTransform:
 def _times_blocks(
     rows: FloatArray, radial: FloatArray, scalars: FloatArray, radial_shape: tuple[int, ...]
 ) -> FloatArray:
-    """Apply ``radial``, shape (K, K), to the radial part of rows and the transpose of ``scalars`` to the scalar part."""
+    """Apply ``radial``, shape (K, K), to the radial part of rows, the transpose of ``scalars`` to the scalar part."""
     out = rows.copy()
     count, first = math.prod(radial_shape), rows.shape[1] - len(scalars)
     blocks = rows[:, :count].reshape(-1, *radial_shape)

@@ -1,8 +1,8 @@
 """Square matrices of largest volume: which rows of a tall matrix span all others with small coefficients.
 
-A row b of the tall matrix has the coefficients c = b A^-1 in the n selected rows A. Replacing row j of A by b multiplies
-|det A|, the volume, by |c_j|. So as long as some |c_j| > 1 a swap makes the volume larger, and when none is left every
-row is an interpolation of the selected ones: max |c_j| is its extrapolation grade.
+A row b of the tall matrix has the coefficients c = b A^-1 in the n selected rows A. Replacing row j of A by b
+multiplies |det A|, the volume, by |c_j|. So as long as some |c_j| > 1 a swap makes the volume larger, and when none is
+left every row is an interpolation of the selected ones: max |c_j| is its extrapolation grade.
 
 The matrix starts from rows that stand for nothing in data (start rows), small, so that any row with a component along
 one of them replaces it. Directions that no data span keep their start row for good.
@@ -12,6 +12,7 @@ Source: S. A. Goreinov et al., in: Matrix Methods: Theory, Algorithms and Applic
     Bell Syst. Tech. J. 49, 291 (1970) (chains of exchanges).
 """
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,12 +30,16 @@ CHECK_INTERVAL = 32  # swaps between two looks at the residual
 REFACTOR_INTERVAL = 512  # swaps after which the inverse is computed anew anyway
 LARGEST_RESIDUAL = 1e-9
 
+BLOCK = 64  # rows updated at a time
+
 # A chain of exchanges begins with a swap that lowers the volume to no less than FIRST_FACTOR of what it was, and is
 # given up below GIVE_UP; coefficients below NEGLIGIBLE are left out of its search.
 CHAIN_LENGTH = 4
 FIRST_FACTOR = 0.6
 GIVE_UP = 0.5
 NEGLIGIBLE = 0.05
+KICK = 8  # candidates a kick looks at; it takes those that a swap would neither change little nor cost much
+SMALLEST_KICK = 0.1
 
 
 @dataclass
@@ -71,7 +76,8 @@ class MaxVol:
     @property
     def is_real(self) -> npt.NDArray[np.bool_]:
         """Which rows are not start rows, shape (n,)."""
-        return self.links[:, 0] != START
+        real: npt.NDArray[np.bool_] = self.links[:, 0] != START
+        return real
 
     def coefficients(self, rows: FloatArray) -> FloatArray:
         """Coefficients of rows in the selected ones, shape (m, n).
@@ -138,15 +144,9 @@ class MaxVol:
         Raises:
             InvalidStructureError: a row is not finite.
         """
-        coefficients = self.coefficients(rows)
-        made = 0
-        while coefficients.size and (limit is None or made < limit):
-            move = _largest(coefficients)
-            if abs(coefficients[move]) <= threshold:
-                break
-            coefficients = self._swap(rows, links, coefficients, move)
-            made += 1
-        return made
+        before = self.swaps
+        self._exchange(rows, links, self.coefficients(rows), threshold, limit)
+        return self.swaps - before
 
     def deepen(
         self, rows: FloatArray, links: IntArray, *, threshold: float = DEFAULT_THRESHOLD, trials: int = 2000
@@ -175,9 +175,28 @@ class MaxVol:
                 break
             for move in chain:
                 coefficients = self._swap(rows, links, coefficients, move)
-            self.exchange(rows, links, threshold=threshold)
-            coefficients = self.coefficients(rows)
+            coefficients = self._exchange(rows, links, coefficients, threshold, None)
         return self.swaps - before
+
+    def kick(self, rows: FloatArray, links: IntArray, rng: np.random.Generator) -> None:
+        """Replace a few chosen rows by others at random, without losing much volume."""
+        coefficients = self.coefficients(rows)
+        for candidate in rng.permutation(len(rows))[:KICK]:
+            place = int(np.abs(coefficients[candidate]).argmax())
+            if SMALLEST_KICK < abs(coefficients[candidate, place]) < 1.0 - SMALLEST_KICK:
+                coefficients = self._swap(rows, links, coefficients, (int(candidate), place))
+
+    def _exchange(
+        self, rows: FloatArray, links: IntArray, coefficients: FloatArray, threshold: float, limit: int | None
+    ) -> FloatArray:
+        """As :meth:`exchange`, from the coefficients of the candidates to those after the swaps."""
+        last = None if limit is None else self.swaps + limit
+        while coefficients.size and self.swaps != last:
+            move = _largest(coefficients)
+            if abs(coefficients[move]) <= threshold:
+                break
+            coefficients = self._swap(rows, links, coefficients, move)
+        return coefficients
 
     def _selected(self, links: IntArray) -> npt.NDArray[np.bool_]:
         """Which of these links belong to selected rows, shape (m,)."""
@@ -190,8 +209,8 @@ class MaxVol:
         step = coefficients[candidate].copy()
         step[place] -= 1.0
         step /= coefficients[move]
-        self.inverse -= np.outer(self.inverse[:, place], step)
-        coefficients -= np.outer(coefficients[:, place], step)
+        _subtract_outer(self.inverse, self.inverse[:, place], step)
+        _subtract_outer(coefficients, coefficients[:, place], step)
         self.matrix[place] = rows[candidate]
         self.links[place] = links[candidate]
         self.swaps += 1
@@ -209,18 +228,28 @@ class MaxVol:
 
 
 def maximize_volume(
-    rows: FloatArray, *, threshold: float = DEFAULT_THRESHOLD, start: float = 1e-6, trials: int = 2000
+    rows: FloatArray,
+    *,
+    threshold: float = 1.0 + 1e-6,
+    start: float = 1e-6,
+    trials: int = 2000,
+    kicks: int = 10,
 ) -> MaxVol:
-    """Rows of a matrix with the largest volume that swaps find, from two starts: start rows and greedy choice.
+    """Rows of a matrix, all in memory, with the largest volume that a thorough search finds.
+
+    There are many choices that no swap and no chain of exchanges improves. So the search begins from start rows, and
+    from a greedy choice with columns scaled to the same size or as they are, and goes on from the best with a few of
+    its rows replaced at random.
 
     Args:
         rows: Shape (m, n).
         threshold: Smallest gain of volume worth a swap, above 1.
         start: Size of the start rows in units of the root mean square of each column.
-        trials: Most chains of exchanges to try.
+        trials: Most chains of exchanges to try at a time.
+        kicks: How often to go on from the best.
 
     Returns:
-        The state; links are (row, 0).
+        The state; links are (row, 0). The same for the same rows.
 
     Raises:
         InvalidStructureError: a row is not finite.
@@ -228,15 +257,27 @@ def maximize_volume(
     size = np.sqrt(np.mean(rows**2, axis=0)) if len(rows) else np.zeros(rows.shape[1])
     size[size == 0.0] = 1.0
     links = np.stack([np.arange(len(rows)), np.zeros(len(rows))], axis=1).astype(np.int32)
+    rng = np.random.default_rng(0)
     states = []
-    for first in (links[:0, 0], greedy_rows(rows / size)):
+    for first in (links[:0, 0], greedy_rows(rows / size), greedy_rows(rows)):
         state = MaxVol.from_start(np.diag(start * size))
         state.exchange(rows[first], links[first], threshold=threshold)
-        state.exchange(rows, links, threshold=threshold)
-        state.deepen(rows, links, threshold=threshold, trials=trials)
-        state.refactorize()
         states.append(state)
-    return max(states, key=MaxVol.log_volume)
+    states = [_climb(state, rows, links, threshold, trials) for state in states]
+    best = max(states, key=MaxVol.log_volume)
+    for _ in range(kicks if len(rows) else 0):
+        trial = deepcopy(best)
+        trial.kick(rows, links, rng)
+        best = max(best, _climb(trial, rows, links, threshold, trials), key=MaxVol.log_volume)
+    return best
+
+
+def _climb(state: MaxVol, rows: FloatArray, links: IntArray, threshold: float, trials: int) -> MaxVol:
+    """Make the volume larger as far as swaps and chains go."""
+    state.exchange(rows, links, threshold=threshold)
+    state.deepen(rows, links, threshold=threshold, trials=trials)
+    state.refactorize()
+    return state
 
 
 def greedy_rows(rows: FloatArray, tolerance: float = 1e-6) -> IntArray:
@@ -257,6 +298,13 @@ def greedy_rows(rows: FloatArray, tolerance: float = 1e-6) -> IntArray:
         rest -= np.outer(rest @ direction, direction)
         squares = np.einsum("ij,ij->i", rest, rest)
     return np.array(chosen, dtype=np.int32)
+
+
+def _subtract_outer(matrix: FloatArray, column: FloatArray, row: FloatArray) -> None:
+    """Subtract column times row in place, by blocks that fit a processor's cache."""
+    column = column.copy()
+    for begin in range(0, len(matrix), BLOCK):
+        matrix[begin : begin + BLOCK] -= column[begin : begin + BLOCK, None] * row
 
 
 def _largest(matrix: FloatArray) -> Move:

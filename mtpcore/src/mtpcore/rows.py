@@ -33,8 +33,8 @@ class RowSource:
     Attributes:
         potential: Its own active set plays no part.
         mode: One row an atom, or one a configuration.
-        weight_scaling: p; the row of a configuration of N atoms is the sum over its atoms divided by N^(p / 2), which is
-            the mean for p = 2.
+        weight_scaling: p; the row of a configuration of N atoms is the sum over its atoms divided by N^(p / 2), which
+            is the mean for p = 2, and MLIP-3's choice.
         threads: Threads over atoms.
     """
 
@@ -61,7 +61,7 @@ class RowSource:
         if not np.isfinite(rows).all():
             raise InvalidStructureError("derivatives by the parameters overflow: atoms far too close")
         if self.mode == "configuration":
-            return rows.sum(axis=0, keepdims=True) / len(rows) ** (self.weight_scaling / 2)
+            rows = rows.sum(axis=0, keepdims=True) / len(rows) ** (self.weight_scaling / 2)
         return rows
 
     def set_inverse(self, inverse: FloatArray) -> None:

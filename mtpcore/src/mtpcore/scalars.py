@@ -1,8 +1,8 @@
 """Identity of the scalars of a contraction table, whatever the order of its moments.
 
-A scalar is a polynomial of the basic moments M(mu, x, y, z). Its value modulo a large prime at fixed pseudo-random basic
-moments, which depend on (mu, x, y, z) only, tells it from all others: two different polynomials of degree d agree at a
-random point with a probability of d / prime (Schwartz, J. ACM 27, 701 (1980)).
+A scalar is a polynomial of the basic moments M(mu, x, y, z). Its value modulo a large prime at fixed pseudo-random
+basic moments, which depend on (mu, x, y, z) only, tells it from all others: two different polynomials of degree d agree
+at a random point with a probability of d / prime (J. T. Schwartz, J. ACM 27, 701 (1980)).
 """
 
 import random

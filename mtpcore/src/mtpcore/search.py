@@ -18,6 +18,7 @@ from .least_squares import SeparableProblem, State
 
 type FloatArray = npt.NDArray[np.float64]
 
+START_SIZE = 0.35  # of a cold start's radial coefficients: one of about eight is 1
 START_NOISE = 0.01  # of a cold start's radial coefficients; more makes worse starts
 EQUATIONS_PER_PARAMETER = 8  # in the configurations descents use: few, so that hops are cheap
 DESCENT_ITERATIONS = 45
@@ -66,7 +67,7 @@ def descend(problem: SeparableProblem, x: FloatArray, give_up_above: float = mat
     return state.x, losses[-1]
 
 
-def hop(
+def hop(  # noqa: PLR0917  a step of a loop that holds all of these
     few: SeparableProblem,
     whole: SeparableProblem,
     x: FloatArray,
@@ -98,7 +99,7 @@ def hop(
 
 
 def refresh_pairs(x: FloatArray, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
-    """x with random radial functions, of the median size, for one or two species pairs."""
+    """Give x with random radial functions, of the median size, for one or two species pairs."""
     result = x.copy()
     radial = result[: math.prod(shape)].reshape(shape)
     size = math.sqrt(float(np.median((radial**2).mean(axis=(2, 3)))))

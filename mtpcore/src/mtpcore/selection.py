@@ -1,6 +1,7 @@
 """The state of a selection: an active set in the making, and the configurations its rows come from."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -86,10 +87,7 @@ class Selection:
 
     def copy(self) -> "Selection":
         """A selection that goes its own way from here."""
-        state = replace(
-            self.state, matrix=self.state.matrix.copy(), inverse=self.state.inverse.copy(), links=self.state.links.copy()
-        )
-        return Selection(self.source, state, list(self.library), dict(self._places))
+        return Selection(self.source, deepcopy(self.state), list(self.library), dict(self._places))
 
     def dominate(self, configurations: Sequence[Configuration], threshold: float = DEFAULT_THRESHOLD) -> int:
         """Swap rows of the configurations in until none has a grade above the threshold.
@@ -103,10 +101,10 @@ class Selection:
         """
         before = self.state.swaps
         places = list(dict.fromkeys(self.place(configuration) for configuration in configurations))
-        self._sweep(places, threshold)
         for _ in range(DEEPENINGS):
-            if not self._deepen(places, threshold):
+            if not self._sweep(places, threshold) or not self._deepen(places, threshold):
                 break
+        else:
             self._sweep(places, threshold)
         if self.state.swaps > before:
             self.state.refactorize()
@@ -151,9 +149,9 @@ class Selection:
                     "the active set belongs to other coefficients than the potential's: select it anew after a fit"
                 )
 
-    def _sweep(self, places: Sequence[int], threshold: float) -> None:
-        """Pass over all candidates until a pass makes no swap."""
-        made = 1
+    def _sweep(self, places: Sequence[int], threshold: float) -> int:
+        """Pass over all candidates until a pass makes no swap; the number of swaps."""
+        before, made = self.state.swaps, 1
         while made:
             made = 0
             for chunk in self._chunks(places):
@@ -161,6 +159,7 @@ class Selection:
                 candidates = [self._candidates(place, threshold) for place in chunk]
                 rows, links = (np.concatenate(parts) for parts in zip(*candidates, strict=True))
                 made += self.state.exchange(rows, links, threshold=threshold)
+        return self.state.swaps - before
 
     def _deepen(self, places: Sequence[int], threshold: float) -> int:
         """Seek chains of exchanges among the rows of the highest grades."""
@@ -173,9 +172,7 @@ class Selection:
         rows, links = (np.concatenate(parts) for parts in zip(*candidates, strict=True))
         return self.state.deepen(rows, links, threshold=threshold, trials=TRIALS)
 
-    def _candidates(
-        self, place: int, lowest: float, grades: FloatArray | None = None
-    ) -> tuple[FloatArray, IntArray]:
+    def _candidates(self, place: int, lowest: float, grades: FloatArray | None = None) -> tuple[FloatArray, IntArray]:
         """Rows of a configuration with grades above the lowest, and their links."""
         structure = structure_of(self.library[place], None)
         values = self.source.grades(structure) if grades is None else grades

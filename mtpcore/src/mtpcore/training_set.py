@@ -113,7 +113,7 @@ def _check_level_of_theory(configurations: Sequence[Configuration]) -> None:
         levels.setdefault(configuration.features.get("level_of_theory", "unknown"), index)
     if len(levels) > 1:
         found = ", ".join(f"{level!r} (configuration {index})" for level, index in levels.items())
-        raise TrainingSetError(f"levels of theory are mixed: {found}; their energies do not compare, fit to one of them")
+        raise TrainingSetError(f"levels of theory are mixed: {found}; their energies do not compare, keep one of them")
 
 
 def _check_species(configurations: Sequence[Configuration], species_count: int) -> None:
@@ -122,9 +122,7 @@ def _check_species(configurations: Sequence[Configuration], species_count: int) 
         raise UnknownSpeciesError(f"{_named(unknown)} with a species beyond the potential's {species_count}")
 
 
-def _add_structures(
-    dataset: _core.Dataset, configurations: Sequence[Configuration], potential: Potential
-) -> None:
+def _add_structures(dataset: _core.Dataset, configurations: Sequence[Configuration], potential: Potential) -> None:
     close = []
     for index, c in enumerate(configurations):
         periodic = [c.cell is not None] * 3
@@ -137,7 +135,8 @@ def _add_structures(
     if close:
         shown = ", ".join(close[:MAX_NAMED]) + (f" and {len(close) - MAX_NAMED} more" if len(close) > MAX_NAMED else "")
         raise TrainingSetError(
-            f"pairs closer than min_dist {potential.min_dist} angstrom in configurations {shown}: drop them or lower min_dist"
+            f"pairs closer than min_dist {potential.min_dist} angstrom in configurations {shown}: "
+            "drop them or lower min_dist"
         )
 
 

@@ -1,0 +1,191 @@
+"""Print the speed of energies and forces in LAMMPS by level, side by side with motep in one run."""
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import MtpcoreError
+from .lammps_script import run_script, write_data
+from .potential import Potential, write_potential
+from .samples import ELEMENTS, Crystal, lithium_argyrodite, sample_potential
+
+LEVELS = (8, 12, 16, 18, 20)
+REPEAT = (2, 2, 2)
+_MICRO = 1e6
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Times of one level, the least of several repetitions.
+
+    Attributes:
+        level: Level of the potential.
+        parameters: Its number of parameters.
+        mtpcore: Energy and forces in LAMMPS, microseconds per atom.
+        motep: The same by motep's C engine, microseconds per atom; None where it is not installed.
+    """
+
+    level: int
+    parameters: int
+    mtpcore: float
+    motep: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times faster than motep."""
+        return None if self.motep is None else self.motep / self.mtpcore
+
+
+class BenchmarkError(MtpcoreError):
+    """LAMMPS did not run; the message holds its output."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--levels", type=int, nargs="+", default=list(LEVELS), help="even, 2 to 28")
+    parser.add_argument("--repeats", type=int, default=5, help="the least of so many times counts")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print level by level."""
+    print(f"{'level':>5} {'parameters':>10} {'mtpcore':>10} {'motep':>10} {'ratio':>7}")  # noqa: T201
+    print(f"{'':16} {'us/atom':>10} {'us/atom':>10}")  # noqa: T201
+    try:
+        for level in options.levels:
+            print(_row(measure(level, repeats=options.repeats)), flush=True)  # noqa: T201
+    except MtpcoreError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _row(speed: Speed) -> str:
+    motep = "-" if speed.motep is None else f"{speed.motep:.1f}"
+    ratio = "-" if speed.ratio is None else f"{speed.ratio:.1f}"
+    return f"{speed.level:5} {speed.parameters:10} {speed.mtpcore:10.2f} {motep:>10} {ratio:>7}"
+
+
+def measure(level: int, *, repeats: int = 5, simd: str | None = None) -> Speed:
+    """Times of one level on one core for 416 atoms of Li6PS5Cl.
+
+    The two programs take turns, so that both see the same state of the machine.
+
+    Args:
+        level: Even, 2 to 28.
+        repeats: Repetitions of which the fastest counts.
+        simd: Instruction set of mtpcore; None: the widest there is.
+
+    Raises:
+        LevelError: no tables exist for the level.
+        BenchmarkError: LAMMPS does not run.
+        ProgramNotFoundError: LAMMPS is not installed.
+    """
+    potential, crystal = sample_potential(level), lithium_argyrodite(REPEAT)
+    motep = motep_timer(potential, crystal)
+    ours, theirs = [], []
+    for _ in range(repeats):
+        ours.append(lammps_time(potential, crystal, simd=simd))
+        if motep is not None:
+            theirs.append(motep())
+    atoms = len(crystal.types)
+    return Speed(
+        level=level,
+        parameters=potential.parameter_count,
+        mtpcore=min(ours) / atoms * _MICRO,
+        motep=min(theirs) / atoms * _MICRO if theirs else None,
+    )
+
+
+_SCRIPT = """
+units metal
+read_data crystal.data
+replicate {replicate}
+mass * 1.0
+pair_style {pair}
+pair_coeff * * {elements}
+variable begin timer
+run 10
+variable end timer
+variable steps equal ceil({seconds}/(v_end-v_begin)*10)
+run ${{steps}}
+run ${{steps}}
+run ${{steps}}
+"""
+
+
+def lammps_time(
+    potential: Potential,
+    crystal: Crystal,
+    *,
+    pair: str = "mtp sample.almtp",
+    replicate: tuple[int, int, int] = (1, 1, 1),
+    ranks: int = 1,
+    simd: str | None = None,
+    seconds: float = 0.3,
+) -> float:
+    """Time of one step of LAMMPS with atoms at rest, in seconds: the least of three runs.
+
+    Args:
+        potential: The potential, sample.almtp for the pair style.
+        crystal: The structure.
+        pair: Arguments of pair_style.
+        replicate: How often LAMMPS repeats the structure along each axis.
+        ranks: MPI ranks.
+        simd: Instruction set; None: the widest there is.
+        seconds: About how long each of the runs takes.
+
+    Raises:
+        BenchmarkError: LAMMPS does not run.
+        ProgramNotFoundError: LAMMPS is not installed.
+    """
+    script = _SCRIPT.format(
+        replicate=" ".join(map(str, replicate)),
+        pair=pair,
+        elements=" ".join(ELEMENTS),
+        seconds=seconds,
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_potential(folder / "sample.almtp", potential)
+        write_data(folder / "crystal.data", crystal.types, crystal.positions, crystal.cell)
+        environment = {} if simd is None else {"MTPCORE_SIMD": simd}
+        result = run_script(folder, script, ranks=ranks, environment=environment)
+    if result.returncode != 0:
+        raise BenchmarkError(f"LAMMPS failed:\n{result.stdout}{result.stderr}")
+    loops = re.findall(r"Loop time of (\S+) on \d+ procs for (\d+) steps", result.stdout)
+    return min(float(loop) / int(steps) for loop, steps in loops[1:])
+
+
+def motep_timer(potential: Potential, crystal: Crystal) -> Callable[[], float] | None:
+    """A function that gives the time of one evaluation by motep's C engine, in seconds.
+
+    None where motep is not installed. Every evaluation is of slightly moved atoms, as in a run.
+    """
+    try:
+        from ase import Atoms  # noqa: PLC0415  optional dependency
+        from motep.calculator import make_calculator  # noqa: PLC0415
+        from motep.io.mlip.mtp import read_mtp  # noqa: PLC0415
+    except ImportError:
+        return None
+    with tempfile.TemporaryDirectory() as name:
+        write_potential(Path(name) / "sample.mtp", potential)
+        data = read_mtp(Path(name) / "sample.mtp")
+    symbols = [ELEMENTS[kind] for kind in crystal.types]
+    atoms: Any = Atoms(symbols, crystal.positions, cell=crystal.cell, pbc=crystal.periodic)
+    data.species = sorted(set(atoms.numbers.tolist()), key=atoms.numbers.tolist().index)
+    atoms.calc = make_calculator(data, engine="cext")
+    atoms.get_forces()
+
+    def evaluation() -> float:
+        atoms.positions += 1e-9
+        start = time.perf_counter()
+        atoms.get_forces()
+        return time.perf_counter() - start
+
+    return evaluation
