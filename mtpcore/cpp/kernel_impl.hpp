@@ -955,23 +955,19 @@ class KernelImpl final : public Kernel {
 
   void grades(const Model& m, const GradeTable& table, Workspace& workspace, int species, int count,
               const double* const* rows, double* out) const override {
-    constexpr int kAtoms = 2 * W;  // two vectors of atoms against a panel of columns
-    V* packed = reinterpret_cast<V*>(workspace.reserve(static_cast<size_t>(table.depth) * kAtoms));
-    const int radial = m.row_block();
-    for (int first = 0; first < count; first += kAtoms) {
-      const int atoms = std::min(kAtoms, count - first);
-      double* lanes = reinterpret_cast<double*>(packed);
-      for (int a = 0; a < kAtoms; ++a) {
-        const double* row = rows[first + std::min(a, atoms - 1)];
-        for (int p = 0; p < radial; ++p) lanes[p * kAtoms + a] = row[p];
-        lanes[radial * kAtoms + a] = 1.0;
-        for (int s = 0; s < m.scalar_count; ++s) lanes[(radial + 1 + s) * kAtoms + a] = row[radial + s];
-      }
-      V largest[2] = {V{}, V{}};
-      for (int panel = 0; panel < table.panel_count; ++panel)
-        grade_panel(packed, table.panel(species, panel), table.depth, largest);
-      for (int a = 0; a < atoms; ++a) out[first + a] = largest[a / W][a % W];
-    }
+    constexpr int kAtoms = 2 * W;  // a tile: two vectors of atoms against a panel of columns
+    const int tiles = (count + kAtoms - 1) / kAtoms, depth = table.depth;
+    V* largest = reinterpret_cast<V*>(workspace.reserve(static_cast<size_t>(depth + 1) * kAtoms * tiles));
+    V* packed = largest + 2 * tiles;
+    for (int t = 0; t < 2 * tiles; ++t) largest[t] = V{};
+    for (int t = 0; t < tiles; ++t)
+      pack_rows(m, rows + t * kAtoms, std::min(kAtoms, count - t * kAtoms),
+                reinterpret_cast<double*>(packed + static_cast<size_t>(2 * t) * depth));
+    // The panels are far larger than the cache: each is fetched once for all tiles.
+    for (int panel = 0; panel < table.panel_count; ++panel)
+      for (int t = 0; t < tiles; ++t)
+        grade_panel(packed + static_cast<size_t>(2 * t) * depth, table.panel(species, panel), depth, largest + 2 * t);
+    for (int a = 0; a < count; ++a) out[a] = largest[a / W][a % W];
   }
 
  private:
@@ -999,7 +995,19 @@ class KernelImpl final : public Kernel {
     basic_moments(m, in, first, atoms, b);
   }
 
-  static void grade_panel(const V* packed, const double* panel, int depth, V (&largest)[2]) {
+  // Rows of a tile of atoms, one lane an atom; lanes to spare repeat the last one.
+  static void pack_rows(const Model& m, const double* const* rows, int atoms, double* lanes) {
+    constexpr int kAtoms = 2 * W;
+    const int radial = m.row_block();
+    for (int a = 0; a < kAtoms; ++a) {
+      const double* row = rows[std::min(a, atoms - 1)];
+      for (int p = 0; p < radial; ++p) lanes[p * kAtoms + a] = row[p];
+      lanes[radial * kAtoms + a] = 1.0;
+      for (int s = 0; s < m.scalar_count; ++s) lanes[(radial + 1 + s) * kAtoms + a] = row[radial + s];
+    }
+  }
+
+  static void grade_panel(const V* packed, const double* panel, int depth, V* largest) {
     constexpr int N = GradeTable::kPanel, kHalf = MTPCORE_LANES == 8 ? N : N / 2;
     for (int part = 0; part < N; part += kHalf) {
       V sum[2][kHalf] = {};

@@ -85,6 +85,29 @@ def with_active_set(potential: Potential, matrix: FloatArray) -> Potential:
     return copy
 
 
+def shuffled(potential: Potential, seed: int) -> Potential:
+    """The same potential with basic moments, products, other moments and scalars in a random order."""
+    rng = np.random.default_rng(seed)
+    basics, count = len(potential.alpha_index_basic), potential.alpha_moments_count
+    depth = np.zeros(count, dtype=int)
+    for left, right, _, target in potential.alpha_index_times:
+        depth[target] = max(depth[target], 1 + depth[left], 1 + depth[right])
+    order = np.concatenate([rng.permutation(basics), basics + np.lexsort((rng.random(count - basics), depth[basics:]))])
+    number = np.empty(count, dtype=np.int32)
+    number[order] = np.arange(count)
+    result = Potential(potential)
+    result.alpha_index_basic = np.ascontiguousarray(potential.alpha_index_basic[order[:basics]])
+    times = potential.alpha_index_times.copy()
+    times[:, [0, 1, 3]] = number[times[:, [0, 1, 3]]]
+    times = times[rng.permutation(len(times))]
+    result.alpha_index_times = np.ascontiguousarray(times[np.argsort(times[:, 3], kind="stable")])
+    scalars = rng.permutation(len(potential.alpha_moment_mapping))
+    result.alpha_moment_mapping = np.ascontiguousarray(number[potential.alpha_moment_mapping[scalars]])
+    result.moment_coeffs = np.ascontiguousarray(potential.moment_coeffs[scalars])
+    result.validate()
+    return result
+
+
 def derivative(function: Callable[[float], Any], step: float) -> Any:
     """Derivative at 0."""
     return sum(c * (function(k * step) - function(-k * step)) for k, c in STENCIL.items()) / step

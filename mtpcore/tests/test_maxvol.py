@@ -28,7 +28,8 @@ def real(level: int, cells: int) -> FloatArray:
     size = np.sqrt(np.mean(rows**2, axis=0))
     u, s, _ = np.linalg.svd(rows[:, size > 0.0] / size[size > 0.0], full_matrices=False)
     rank = int((s > 1e-5 * s[0]).sum())
-    return u[:, :rank] * s[:rank] / s[0]
+    coordinates: FloatArray = u[:, :rank] * s[:rank] / s[0]
+    return coordinates
 
 
 MATRICES = {
@@ -128,7 +129,7 @@ def test_batches_reach_the_volume_of_all_rows_at_once() -> None:
         parts.exchange(rows[begin : begin + 60], links[begin : begin + 60])
     while parts.exchange(rows, links) or parts.deepen(rows, links):
         pass
-    # Both are local maxima; a geometric mean over the rows of 1.01 is as near as the threshold of a swap makes them.
+    # Both are local maxima of the volume, equal to 1 % in the geometric mean over the rows.
     assert parts.log_volume() == pytest.approx(whole.log_volume(), abs=0.01 * rows.shape[1])
     assert parts.grades(rows).max() <= THRESHOLD + 1e-9
 

@@ -1,14 +1,8 @@
 """Command line: ``python -m mtpcore COMMAND ...``."""
 
-import argparse
-import importlib
 import sys
 
-# Command: the module with its add_arguments(parser) and run(options), and what it does
-COMMANDS = {
-    "doctor": ("mtpcore.doctor", "check what is installed and run known answers"),
-    "bench": ("mtpcore.bench", "print the speed by level, side by side with motep"),
-}
+from .cli import COMMANDS, run_command
 
 
 def usage() -> str:
@@ -26,13 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(usage())  # noqa: T201  command line
         return 0 if arguments else 2
     if name not in COMMANDS:
-        print(f"unknown command {name!r}\n\n{usage()}", file=sys.stderr)  # noqa: T201
+        print(f"unknown command {name!r}\n\n{usage()}", file=sys.stderr)  # noqa: T201  command line
         return 2
-    module = importlib.import_module(COMMANDS[name][0])
-    parser = argparse.ArgumentParser(prog=f"python -m mtpcore {name}", description=module.__doc__)
-    module.add_arguments(parser)
-    code: int = module.run(parser.parse_args(arguments[1:]))
-    return code
+    return run_command(name, arguments[1:])
 
 
 if __name__ == "__main__":

@@ -171,11 +171,7 @@ def select_add(
     old, new = _configurations(training, species), _configurations(candidates, species)
     base = _base(potential, old, mode, threads)
     before = _grades_by(base, new)
-    order = sorted(range(len(new)), key=lambda index: -before[index].max())
-    eligible = [index for index in order if before[index].max() > threshold]
-    final, selected = _compete(base, old, new, eligible)
-    if limit is not None and len(selected) > limit:
-        final, selected = _compete(base, old, new, [index for index in eligible if index in selected][:limit])
+    final, selected = _choose(base, old, new, before, threshold, limit)
     return SelectionResult(
         selected=selected,
         atoms=[_atoms(final, new[index]) for index in selected],
@@ -207,21 +203,54 @@ def _base(potential: Potential, training: Sequence[Configuration], mode: Mode | 
     return selection
 
 
+def _choose(  # noqa: PLR0917  the second half of select_add
+    base: Selection,
+    training: Sequence[Configuration],
+    candidates: Sequence[Configuration],
+    grades: Sequence[FloatArray],
+    threshold: float,
+    limit: int | None,
+) -> tuple[Selection, list[int]]:
+    """The selection with the candidates to add, and their indices; the highest grades where there is a limit."""
+    order = sorted(range(len(candidates)), key=lambda index: -grades[index].max())
+    eligible = [index for index in order if grades[index].max() > threshold]
+    final, selected = _compete(base, training, candidates, eligible)
+    if limit is None or len(selected) <= limit:
+        return final, selected
+    return _compete(base, training, candidates, [index for index in eligible if index in selected][:limit])
+
+
 def _compete(
     base: Selection, training: Sequence[Configuration], candidates: Sequence[Configuration], eligible: Sequence[int]
 ) -> tuple[Selection, list[int]]:
     """The selection among training data and eligible candidates, and the candidates that have rows in it."""
     final = base.copy()
-    if eligible:
-        final.dominate([*training, *(candidates[index] for index in sorted(eligible))])
-    seen = {base.place(configuration) for configuration in training}
-    selected = []
+    if not eligible:
+        return final, []
+    everything = [*training, *(candidates[index] for index in sorted(eligible))]
+    final.dominate(everything)
+    selected = _present(final, training, candidates, eligible)
+    # The size of the start rows is that of the data: without this it would be for good that of the first few.
+    final.rescale([*training, *(candidates[index] for index in selected)])
+    final.dominate(everything)
+    return final, _present(final, training, candidates, eligible)
+
+
+def _present(
+    selection: Selection,
+    training: Sequence[Configuration],
+    candidates: Sequence[Configuration],
+    eligible: Sequence[int],
+) -> list[int]:
+    """Eligible candidates that have rows in the active set and are not among the training data, each only once."""
+    seen = {selection.place(configuration) for configuration in training}
+    present = []
     for index in sorted(eligible):
-        place = final.place(candidates[index])
-        if place not in seen and final.equations(candidates[index]):
-            selected.append(index)
+        place = selection.place(candidates[index])
+        if place not in seen and selection.equations(candidates[index]):
+            present.append(index)
         seen.add(place)
-    return final, selected
+    return present
 
 
 def _atoms(selection: Selection, configuration: Configuration) -> npt.NDArray[np.int64]:

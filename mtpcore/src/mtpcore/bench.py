@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -56,12 +55,8 @@ def run(options: argparse.Namespace) -> int:
     """Measure and print level by level."""
     print(f"{'level':>5} {'parameters':>10} {'mtpcore':>10} {'motep':>10} {'ratio':>7}")  # noqa: T201
     print(f"{'':16} {'us/atom':>10} {'us/atom':>10}")  # noqa: T201
-    try:
-        for level in options.levels:
-            print(_row(measure(level, repeats=options.repeats)), flush=True)  # noqa: T201
-    except MtpcoreError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
+    for level in options.levels:
+        print(_row(measure(level, repeats=options.repeats)), flush=True)  # noqa: T201
     return 0
 
 
@@ -102,13 +97,18 @@ def measure(level: int, *, repeats: int = 5, simd: str | None = None) -> Speed:
     )
 
 
+PAIR = f"pair_style mtp sample.almtp\npair_coeff * * {' '.join(ELEMENTS)}"
+
 _SCRIPT = """
 units metal
 read_data crystal.data
 replicate {replicate}
 mass * 1.0
-pair_style {pair}
-pair_coeff * * {elements}
+{pair}
+{commands}
+"""
+
+_TIMED_RUNS = """
 variable begin timer
 run 10
 variable end timer
@@ -119,37 +119,33 @@ run ${{steps}}
 """
 
 
-def lammps_time(
+def lammps_log(
     potential: Potential,
     crystal: Crystal,
+    commands: str,
     *,
-    pair: str = "mtp sample.almtp",
+    pair: str = PAIR,
     replicate: tuple[int, int, int] = (1, 1, 1),
     ranks: int = 1,
     simd: str | None = None,
-    seconds: float = 0.3,
-) -> float:
-    """Time of one step of LAMMPS with atoms at rest, in seconds: the least of three runs.
+) -> str:
+    """What LAMMPS prints for a structure under a potential.
 
     Args:
         potential: The potential, sample.almtp for the pair style.
         crystal: The structure.
-        pair: Arguments of pair_style.
+        commands: What to run.
+        pair: The pair_style and pair_coeff commands.
         replicate: How often LAMMPS repeats the structure along each axis.
         ranks: MPI ranks.
         simd: Instruction set; None: the widest there is.
-        seconds: About how long each of the runs takes.
 
     Raises:
         BenchmarkError: LAMMPS does not run.
         ProgramNotFoundError: LAMMPS is not installed.
     """
-    script = _SCRIPT.format(
-        replicate=" ".join(map(str, replicate)),
-        pair=pair,
-        elements=" ".join(ELEMENTS),
-        seconds=seconds,
-    )
+    repeat = " ".join(map(str, replicate))
+    script = _SCRIPT.format(replicate=repeat, pair=pair, commands=commands)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_potential(folder / "sample.almtp", potential)
@@ -158,7 +154,24 @@ def lammps_time(
         result = run_script(folder, script, ranks=ranks, environment=environment)
     if result.returncode != 0:
         raise BenchmarkError(f"LAMMPS failed:\n{result.stdout}{result.stderr}")
-    loops = re.findall(r"Loop time of (\S+) on \d+ procs for (\d+) steps", result.stdout)
+    return result.stdout
+
+
+def lammps_time(potential: Potential, crystal: Crystal, *, seconds: float = 0.3, **options: Any) -> float:
+    """Time of one step of LAMMPS with atoms at rest, in seconds: the least of three runs.
+
+    Args:
+        potential: The potential.
+        crystal: The structure.
+        seconds: About how long each of the runs takes.
+        **options: Those of :func:`lammps_log`.
+
+    Raises:
+        BenchmarkError: LAMMPS does not run.
+        ProgramNotFoundError: LAMMPS is not installed.
+    """
+    log = lammps_log(potential, crystal, _TIMED_RUNS.format(seconds=seconds), **options)
+    loops = re.findall(r"Loop time of (\S+) on \d+ procs for (\d+) steps", log)
     return min(float(loop) / int(steps) for loop, steps in loops[1:])
 
 

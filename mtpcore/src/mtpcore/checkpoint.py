@@ -48,7 +48,7 @@ class Checkpoint:
 def problem_key(potential: Potential, fingerprint: str, settings: Any, reference: FloatArray) -> str:
     """Hash of everything that defines a fit, except how long it runs and on how many threads."""
     numbers = (
-        (FORMAT, fingerprint, settings.weights, settings.seed, settings.hops),
+        (FORMAT, fingerprint, settings.weights, settings.seed, settings.hops, settings.regularization),
         (potential.trained, potential.scaling, potential.min_dist, potential.max_dist),
     )
     digest = hashlib.sha256(repr(numbers).encode())

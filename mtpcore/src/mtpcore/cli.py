@@ -14,6 +14,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "select": ("mtpcore.cli_select", "choose an active set, or what to add to the training data"),
     "upconvert": ("mtpcore.cli_upconvert", "the same potential at a higher level"),
     "convert": ("mtpcore.cli_convert", "change the format of structures or potentials"),
+    "doctor": ("mtpcore.doctor", "check what is installed and run known answers"),
+    "bench": ("mtpcore.bench", "print the speed by level, side by side with motep"),
 }
 
 

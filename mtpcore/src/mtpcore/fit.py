@@ -45,7 +45,7 @@ class FitResult:
         reason: Why the fit ended: ``converged`` (the loss falls by less than the tolerance over ten iterations),
             ``stagnation`` (no step lowers the loss), ``budget`` (max_iterations), or ``segment`` (more to do: call
             again with the same checkpoint).
-        loss: Final weighted loss.
+        loss: Final weighted loss of the data.
         errors: Final root-mean-square errors on the training set.
         history: One entry an iteration, arrays of equal length: stage (0 the search of a cold start, 1 the minimisation
             proper), iteration, loss, energy_rmse_eV_per_atom, force_rmse_eV_per_angstrom, virial_rmse_eV_per_atom,
@@ -75,9 +75,9 @@ class FitSettings:
         seed: Of the random radial coefficients of a cold start.
         hops: A cold start's search for a good basin (see :mod:`mtpcore.search`) ends when so many hops in a row find
             nothing better, at the latest after four times as many; a warm start does none.
-        regularization: Weight in the loss of the radial coefficients' squares, in units of their typical size. It keeps
-            the radial functions of pairs that are rarely seen from growing without bound for next to nothing, which
-            would ruin the potential outside its training set.
+        regularization: Weight of the radial coefficients' squares, in units of their typical size and of the loss that
+            is left. It keeps the radial functions of pairs that are rarely seen from growing without bound for next to
+            nothing, which would ruin the potential outside its training set.
         threads: Threads over configurations; by default the processors this process may use, at most 16.
     """
 
@@ -86,7 +86,7 @@ class FitSettings:
     tolerance: float = 1e-3
     seed: int = 0
     hops: int = 50
-    regularization: float = 1e-9
+    regularization: float = 1e-5
     threads: int | None = None
 
 
@@ -171,7 +171,7 @@ class _Fit:
             self.settings.weights,
             self.reference,
             threads=self.settings.threads or min(16, len(os.sched_getaffinity(0))),
-            ridge=self.settings.regularization / _typical_size(self.potential) ** 2,
+            regularization=self.settings.regularization / _typical_size(self.potential) ** 2,
             communicator=self.communicator,
         )
 
@@ -195,7 +195,7 @@ class _Fit:
             x = get_parameters(self.potential)
             x[self._species] -= self.reference
             checkpoint = Checkpoint(least_squares.State(x, np.zeros_like(x)), {name: [] for name in HISTORY})
-            self._record(checkpoint, self.problem.loss(x), float("nan"))
+            self._record(checkpoint, self.problem.data_loss(x), float("nan"))
             return checkpoint
         shape = self.potential.radial_coeffs.shape
         x = search.cold_start(self.search_problem, shape, np.random.default_rng([self.settings.seed, 0]))
@@ -203,7 +203,7 @@ class _Fit:
         x = least_squares.solve_linear(self.problem, x)
         state = least_squares.State(x, np.zeros_like(x))
         checkpoint = Checkpoint(state, {name: [] for name in HISTORY}, hops_left=self.settings.hops)
-        self._record(checkpoint, self.problem.loss(x), float("nan"))
+        self._record(checkpoint, self.problem.data_loss(x), float("nan"))
         return checkpoint
 
     def resume(self, path: Path) -> Checkpoint:
@@ -245,7 +245,7 @@ class _Fit:
         if not step.accepted:
             checkpoint.reason = "stagnation"
             return
-        self._record(checkpoint, step.loss, step.gradient_norm)
+        self._record(checkpoint, self.problem.data_loss(checkpoint.state.x), step.gradient_norm)
         stages = np.array(checkpoint.history["stage"])
         if _has_converged(np.array(checkpoint.history["loss"])[stages == 1.0], self.settings.tolerance):
             checkpoint.reason = "converged"

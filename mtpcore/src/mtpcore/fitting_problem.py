@@ -75,7 +75,7 @@ class FittingProblem:
         weights: Weights of the loss.
         reference_energies: Energy per atom of every species, shape (S,), eV.
         threads: Threads over configurations.
-        ridge: Weight of the sum of squares of the radial coefficients in the loss.
+        regularization: Weight, in units of the loss itself, of the sum of squares of the radial coefficients.
         communicator: An mpi4py communicator whose ranks hold shares of the set, or None.
     """
 
@@ -87,10 +87,11 @@ class FittingProblem:
         reference_energies: FloatArray,
         *,
         threads: int,
-        ridge: float = 0.0,
+        regularization: float = 0.0,
         communicator: Any = None,
     ) -> None:
-        self._ridge = ridge
+        self._regularization = regularization
+        self._ridge = 0.0
         self.nonlinear_count = potential.radial_coeffs.size
         self.linear_count = potential.parameter_count - self.nonlinear_count
         self._set = training_set
@@ -117,9 +118,18 @@ class FittingProblem:
         mean = np.sqrt(sums[:, 0] / np.maximum(sums[:, 1], 1.0))
         return Errors(float(mean[0]), float(mean[1]), float(mean[2]) if sums[2, 1] else float("nan"))
 
+    def prepare(self, x: FloatArray) -> None:
+        """Set the ridge in proportion to the loss at x: a prior counts for less the better the data are explained."""
+        if self._regularization > 0.0:
+            self._ridge = self._regularization * self.data_loss(x)
+
+    def data_loss(self, x: FloatArray) -> float:
+        """The weighted loss of :class:`FitWeights`."""
+        return self._loss(self._residuals(x))
+
     def loss(self, x: FloatArray) -> float:
-        """The weighted loss."""
-        return self._loss(self._residuals(x)) + self._penalty(x)
+        """The weighted loss and the ridge."""
+        return self.data_loss(x) + self._penalty(x)
 
     def loss_and_gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
         """The loss and its gradient by one directional derivative, without any Jacobian."""

@@ -26,8 +26,14 @@ class SeparableProblem(Protocol):
     nonlinear_count: int
     linear_count: int
 
+    def prepare(self, x: FloatArray) -> None:
+        """Set what stays fixed during the iteration that starts at x."""
+
     def loss(self, x: FloatArray) -> float:
         """|r(x)|^2."""
+
+    def data_loss(self, x: FloatArray) -> float:
+        """The same without regularization."""
 
     def normal_equations(self, x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """|r|^2, J^T r and J^T J at x."""
@@ -83,6 +89,7 @@ def iterate(problem: SeparableProblem, state: State) -> Step:
 
     The loss never rises: a trial that does not lower it is retried with more damping.
     """
+    problem.prepare(state.x)
     before, gradient, normal = problem.normal_equations(state.x)
     np.maximum(state.scale, np.diag(normal), out=state.scale)
     norm = float(np.linalg.norm(2.0 * gradient))

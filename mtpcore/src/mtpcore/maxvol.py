@@ -37,7 +37,7 @@ BLOCK = 64  # rows updated at a time
 CHAIN_LENGTH = 4
 FIRST_FACTOR = 0.6
 GIVE_UP = 0.5
-NEGLIGIBLE = 0.05
+NEGLIGIBLE = 0.2
 KICK = 8  # candidates a kick looks at; it takes those that a swap would neither change little nor cost much
 SMALLEST_KICK = 0.1
 

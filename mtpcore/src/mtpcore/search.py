@@ -54,7 +54,7 @@ def cold_start(problem: SeparableProblem, shape: tuple[int, ...], rng: np.random
 def descend(problem: SeparableProblem, x: FloatArray, give_up_above: float = math.inf) -> tuple[FloatArray, float]:
     """A short minimisation from x; returns where it got and the loss there."""
     state = State(x, np.zeros_like(x))
-    losses = [problem.loss(x)]
+    losses = [problem.data_loss(x)]
     for _ in range(DESCENT_ITERATIONS):
         step = least_squares.iterate(problem, state)
         if not step.accepted:
@@ -64,7 +64,7 @@ def descend(problem: SeparableProblem, x: FloatArray, give_up_above: float = mat
             break
         if len(losses) > EARLY_ITERATIONS and losses[-1] > give_up_above:
             break
-    return state.x, losses[-1]
+    return state.x, problem.data_loss(state.x)
 
 
 def hop(  # noqa: PLR0917  a step of a loop that holds all of these
@@ -81,11 +81,11 @@ def hop(  # noqa: PLR0917  a step of a loop that holds all of these
         few: The loss of the configurations that descents look at.
         whole: The loss of all.
         x: Where the search stands.
-        loss: ``whole`` there.
+        loss: Of ``whole`` there, without regularization.
         shape: Of the radial coefficients, (S, S, R, K).
         rng: Source of the hop.
     """
-    best = few.loss(least_squares.solve_linear(few, x))
+    best = few.data_loss(least_squares.solve_linear(few, x))
     trial = least_squares.solve_linear(few, refresh_pairs(x, shape, rng))
     found, few_loss = descend(few, trial, EARLY_FACTOR * best)
     if few_loss > PROMISING * best:
@@ -94,7 +94,7 @@ def hop(  # noqa: PLR0917  a step of a loop that holds all of these
     for _ in range(POLISH_ITERATIONS):
         if not least_squares.iterate(whole, state).accepted:
             break
-    found_loss = whole.loss(state.x)
+    found_loss = whole.data_loss(state.x)
     return (state.x, found_loss) if found_loss < IMPROVEMENT * loss else (x, loss)
 
 

@@ -110,6 +110,13 @@ class Selection:
             self.state.refactorize()
         return self.state.swaps - before
 
+    def rescale(self, configurations: Sequence[Configuration]) -> None:
+        """Give the start rows that are left the size that a selection among these configurations would start from."""
+        structures = (structure_of(configuration, None) for configuration in configurations)
+        left = ~self.state.is_real
+        self.state.matrix[left] = start_rows(self.source, structures)[left]
+        self.state.refactorize()
+
     def active_set(self) -> ActiveSet:
         """The active set in the form files hold it, with only the configurations that have a row in it."""
         used = sorted({int(place) for place in self.state.links[:, 0]} - {START})
