@@ -14,14 +14,15 @@ import sys
 import time
 from pathlib import Path
 
-import mtpcore
 import numpy as np
 from ase.io import read
+from scipy.optimize import minimize
+
+import mtpcore
 from mtpcore import least_squares, search
 from mtpcore.configuration import Configuration
 from mtpcore.fitting_problem import FittingProblem
 from mtpcore.training_set import make_training_set
-from scipy.optimize import minimize
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "mtpcore/tests/data/li6ps5cl_gfn1.extxyz.xz"

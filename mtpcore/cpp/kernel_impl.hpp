@@ -590,17 +590,25 @@ void backward_groups(const Model& m, Batch<T>& b, int a, const GroupView<T, NG>&
 }
 
 // sums[neighbour species][mu][k] += weighted derivative with respect to that radial coefficient, one neighbour a turn.
-inline void add_radial(const Model& m, const int* type, const V* f, int stride, const V* basis, double* sums) {
-  const int block = m.radial_funcs * m.radial_size;
+// K > 0: the basis size as a constant, so that a neighbour's basis is one vector.
+template <int K>
+inline void add_radial_sized(const Model& m, const int* type, const V* f, int stride, const V* basis, double* sums) {
+  const int size = K > 0 ? K : m.radial_size, block = m.radial_funcs * size;
   for (int n = 0; n < W; ++n) {
-    double q[kMaxRadialSize];
-    for (int k = 0; k < m.radial_size; ++k) q[k] = basis[k][n];
+    double q[K > 0 ? K : kMaxRadialSize];
+    for (int k = 0; k < size; ++k) q[k] = basis[k][n];
     double* row = sums + type[n] * block;
     for (int mu = 0; mu < m.radial_funcs; ++mu) {
       const double seed = f[mu * stride][n];
-      for (int k = 0; k < m.radial_size; ++k) row[mu * m.radial_size + k] += seed * q[k];
+      for (int k = 0; k < size; ++k) row[mu * size + k] += seed * q[k];
     }
   }
+}
+inline void add_radial(const Model& m, const int* type, const V* f, int stride, const V* basis, double* sums) {
+  if (m.radial_size == 8)
+    add_radial_sized<8>(m, type, f, stride, basis, sums);
+  else
+    add_radial_sized<0>(m, type, f, stride, basis, sums);
 }
 inline void add_radial(const Model& m, const int* type, const Dual* f, int stride, const Dual* basis, double weight,
                        double* sums) {

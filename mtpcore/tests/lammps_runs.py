@@ -91,9 +91,7 @@ def write_data(path: Path, structure: Structure, type_count: int | None = None) 
         " ".join(f"{tilt:.17g}" for tilt in tilts) + " xy xz yz" if any(tilts) else "",
         "\nAtoms # atomic\n",
     ]
-    for number, (kind, r) in enumerate(
-        zip(structure.types, structure.positions, strict=True), start=1
-    ):
+    for number, (kind, r) in enumerate(zip(structure.types, structure.positions, strict=True), start=1):
         lines.append(f"{number} {kind + 1} {r[0]:.17g} {r[1]:.17g} {r[2]:.17g}")
     path.write_text("\n".join(lines) + "\n")
 

@@ -66,9 +66,7 @@ def with_random_active_set(potential: Potential, seed: int = 0) -> Potential:
     """A copy with a well-conditioned active set that was never selected from anything."""
     rng = np.random.default_rng(seed)
     count = potential.parameter_count
-    matrix = np.diag(rng.uniform(1.0, 2.0, count)) + rng.normal(
-        scale=0.3 / count, size=(count, count)
-    )
+    matrix = np.diag(rng.uniform(1.0, 2.0, count)) + rng.normal(scale=0.3 / count, size=(count, count))
     return with_active_set(potential, matrix)
 
 
@@ -121,9 +119,7 @@ def moved(structure: Structure, displacement: FloatArray) -> Structure:
 def strained(structure: Structure, strain: FloatArray) -> Structure:
     """The structure under a homogeneous strain."""
     deformation = np.eye(3) + strain
-    return structure._replace(
-        positions=structure.positions @ deformation, cell=structure.cell @ deformation
-    )
+    return structure._replace(positions=structure.positions @ deformation, cell=structure.cell @ deformation)
 
 
 def numerical_forces(engine: Engine, structure: Structure, step: float = 5e-4) -> FloatArray:

@@ -94,9 +94,7 @@ def selected_potential() -> Potential:
     count = potential.parameter_count
     active_set.weight_scaling = 2
     active_set.configuration_index = np.where(np.arange(count) % 3, 0, -1).astype(np.int32)
-    active_set.equation_index = np.where(np.arange(count) % 3, np.arange(count), -1).astype(
-        np.int32
-    )
+    active_set.equation_index = np.where(np.arange(count) % 3, np.arange(count), -1).astype(np.int32)
     active_set.configurations = CONFIGURATIONS
     potential.active_set = active_set
     return potential

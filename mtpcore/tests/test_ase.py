@@ -56,9 +56,7 @@ def test_forces_and_stress_are_the_derivatives_ase_finds(atoms: Atoms) -> None:
     atoms.calc = MTP(random_native(8, 4), SPECIES)
     forces = calculate_numerical_forces(atoms, eps=1e-4, iatoms=[0, 30])
     np.testing.assert_allclose(atoms.get_forces()[[0, 30]], forces, atol=1e-5)
-    np.testing.assert_allclose(
-        atoms.get_stress(), calculate_numerical_stress(atoms, eps=1e-5), atol=1e-6
-    )
+    np.testing.assert_allclose(atoms.get_stress(), calculate_numerical_stress(atoms, eps=1e-5), atol=1e-6)
 
 
 def test_a_file_serves_as_well_as_a_potential(atoms: Atoms, tmp_path: Path) -> None:
@@ -93,9 +91,7 @@ def test_elements_the_potential_lacks_are_named(atoms: Atoms) -> None:
         atoms.get_potential_energy()
 
 
-@pytest.mark.parametrize(
-    "species", [["Li", "P", "S"], ["Li", "P", "S", "S"], ["Li", "P", "S", "Qq"], "LiPSCl"]
-)
+@pytest.mark.parametrize("species", [["Li", "P", "S"], ["Li", "P", "S", "S"], ["Li", "P", "S", "Qq"], "LiPSCl"])
 def test_species_lists_that_cannot_be_right_are_refused(species: list[str]) -> None:
     with pytest.raises(UnknownSpeciesError):
         MTP(random_native(8, 4), species)

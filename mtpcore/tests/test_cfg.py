@@ -88,14 +88,8 @@ def assert_identical(found: Configuration, expected: Configuration) -> None:
 
 def differing_fields(a: Configuration, b: Configuration) -> set[str]:
     """Names of the parts in which two configurations differ."""
-    different = {
-        name
-        for name in (*ARRAYS, "energy")
-        if not np.array_equal(getattr(a, name), getattr(b, name))
-    }
-    if {k: v.tolist() for k, v in a.columns.items()} != {
-        k: v.tolist() for k, v in b.columns.items()
-    }:
+    different = {name for name in (*ARRAYS, "energy") if not np.array_equal(getattr(a, name), getattr(b, name))}
+    if {k: v.tolist() for k, v in a.columns.items()} != {k: v.tolist() for k, v in b.columns.items()}:
         different.add("columns")
     if a.features != b.features:
         different.add("features")
@@ -132,9 +126,7 @@ def configurations(draw: st.DrawFn) -> Configuration:
         plus_stress=draw(st.none() | numbers(6)),
         grades=draw(st.none() | numbers(count)),
         columns=draw(st.dictionaries(names, column, max_size=2)),
-        features=draw(
-            st.dictionaries(WORDS, st.lists(LINES, min_size=1).map("\n".join), max_size=3)
-        ),
+        features=draw(st.dictionaries(WORDS, st.lists(LINES, min_size=1).map("\n".join), max_size=3)),
     )
 
 
@@ -249,9 +241,7 @@ def test_iteration_yields_what_precedes_a_fault(tmp_path: Path) -> None:
         ("ghost\n    0.5", "type\n    0.5", 32, "each once"),
     ],
 )
-def test_a_fault_is_refused_with_its_place(
-    tmp_path: Path, old: str, new: str, line: int, expected: str
-) -> None:
+def test_a_fault_is_refused_with_its_place(tmp_path: Path, old: str, new: str, line: int, expected: str) -> None:
     assert MLIP_FILE.count(old) >= 1
     path = write(tmp_path, MLIP_FILE.replace(old, new, 1))
     with pytest.raises(CfgFormatError) as caught:
@@ -350,9 +340,7 @@ def test_a_changed_byte_is_refused_or_changes_only_what_it_stands_for(
     place=st.integers(0, len(MLIP_FILE)),
     removed=st.integers(0, 40),
     inserted=st.binary(max_size=12)
-    | st.sampled_from(
-        [b"BEGIN_CFG\n", b"END_CFG\n", b" Size\n 1\n", b" Energy\n 1\n", b"Feature a\n"]
-    ),
+    | st.sampled_from([b"BEGIN_CFG\n", b"END_CFG\n", b" Size\n 1\n", b" Energy\n 1\n", b"Feature a\n"]),
 )
 @settings(max_examples=1500, deadline=None)
 def test_no_damage_raises_anything_but_a_format_error(
@@ -374,9 +362,7 @@ def test_no_damage_raises_anything_but_a_format_error(
 
 @given(st.binary(max_size=200))
 @settings(max_examples=300, deadline=None)
-def test_arbitrary_bytes_are_refused(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
+def test_arbitrary_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = write(tmp_path_factory.mktemp("fuzz"), content)
     if content.strip():
         with pytest.raises(CfgFormatError):

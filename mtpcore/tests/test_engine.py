@@ -77,9 +77,7 @@ def test_energy_is_the_sum_of_the_site_energies() -> None:
 
 
 @pytest.mark.parametrize(("level", "species_count", "kind"), CASES)
-def test_results_are_those_of_motep_component_by_component(
-    level: int, species_count: int, kind: str
-) -> None:
+def test_results_are_those_of_motep_component_by_component(level: int, species_count: int, kind: str) -> None:
     fields = random_potential_fields(level, species_count, seed=level + 100)
     structure = cell_of_kind(kind, species_count, seed=level + 100)
     numbers = LI6PS5CL_NUMBERS[:species_count]
@@ -141,9 +139,7 @@ def test_rotation_turns_forces_and_virial_and_keeps_the_energy() -> None:
     engine = Engine(random_native(16, 3))
     structure = random_cell(8, 3, seed=2)
     turn: FloatArray = Rotation.random(rng=1).as_matrix()
-    turned = structure._replace(
-        positions=structure.positions @ turn.T, cell=structure.cell @ turn.T
-    )
+    turned = structure._replace(positions=structure.positions @ turn.T, cell=structure.cell @ turn.T)
     before, after = engine.evaluate(*structure), engine.evaluate(*turned)
     assert_close(after.site_energies, before.site_energies, 1e-12)
     assert_close(after.forces, before.forces @ turn.T, 1e-11)
@@ -163,9 +159,7 @@ def test_permuted_atoms_have_permuted_results() -> None:
     engine = Engine(random_native(16, 3))
     structure = random_cell(20, 3, seed=3)
     order = np.random.default_rng(0).permutation(20)
-    permuted = structure._replace(
-        types=structure.types[order], positions=structure.positions[order]
-    )
+    permuted = structure._replace(types=structure.types[order], positions=structure.positions[order])
     before, after = engine.evaluate(*structure), engine.evaluate(*permuted)
     assert_close(after.site_energies, before.site_energies[order], 1e-12)
     assert_close(after.forces, before.forces[order], 1e-11)
@@ -211,9 +205,7 @@ def test_left_handed_cells_are_as_good_as_right_handed_ones() -> None:
     assert_close(engine.evaluate(*swapped).forces, engine.evaluate(*structure).forces, 1e-11)
 
 
-@pytest.mark.parametrize(
-    "pbc", [OPEN, (True, False, False), (False, True, True), (True, False, True)]
-)
+@pytest.mark.parametrize("pbc", [OPEN, (True, False, False), (False, True, True), (True, False, True)])
 def test_cell_vectors_of_open_directions_do_not_count(pbc: tuple[bool, bool, bool]) -> None:
     engine = Engine(random_native(10, 2))
     structure = random_cell(12, 2, seed=8, pbc=pbc)
@@ -287,9 +279,7 @@ def test_threads_give_the_same() -> None:
         assert_close(found.forces, expected.forces, 1e-13)
         assert_close(found.virial, expected.virial, 1e-12)
         np.testing.assert_array_equal(engine.grades(*structure), one.grades(*structure))
-        np.testing.assert_array_equal(
-            engine.site_energy_jacobian(*structure), one.site_energy_jacobian(*structure)
-        )
+        np.testing.assert_array_equal(engine.site_energy_jacobian(*structure), one.site_energy_jacobian(*structure))
         assert_close(
             engine.loss_gradient(*structure, **weights),
             one.loss_gradient(*structure, **weights),

@@ -5,10 +5,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import mtpcore
 import numpy as np
 import pytest
 from helpers import random_cell
+
+import mtpcore
 from mtpcore.configuration import Configuration
 from mtpcore.fit import FitSettings, fit
 from mtpcore.fitting_problem import FittingProblem, FitWeights

@@ -70,9 +70,7 @@ def selected(level: int, species_count: int) -> Selected:
     return Selected(grader, chosen, condition, structures[:count], structures[count:])
 
 
-CASES = pytest.mark.parametrize(
-    ("level", "species_count"), [(2, 1), (4, 2), (6, 1), (8, 2), (10, 1)]
-)
+CASES = pytest.mark.parametrize(("level", "species_count"), [(2, 1), (4, 2), (6, 1), (8, 2), (10, 1)])
 
 
 # MLIP's algorithm, whose rows start at 1e-6: other active sets are singular, since the factors of
@@ -113,9 +111,7 @@ def test_selected_neighbourhoods_have_grade_one(level: int, species_count: int) 
 
 
 @pytest.mark.parametrize(("level", "species_count"), [(8, 4), (16, 2), (12, 9)])
-def test_grades_are_the_largest_coefficients_of_the_expansion(
-    level: int, species_count: int
-) -> None:
+def test_grades_are_the_largest_coefficients_of_the_expansion(level: int, species_count: int) -> None:
     """b = c A, grade = max |c|; more neighbourhoods than one batch holds."""
     potential = with_random_active_set(random_native(level, species_count))
     engine = Engine(potential)
@@ -132,9 +128,7 @@ def test_grades_depend_on_the_coefficients_only_through_the_rows() -> None:
     active_set: Any = potential.active_set
     doubled = with_active_set(potential, 2.0 * active_set.matrix)
     structure = random_cell(9, 2, seed=4)
-    np.testing.assert_allclose(
-        Engine(doubled).grades(*structure), Engine(potential).grades(*structure) / 2, rtol=1e-12
-    )
+    np.testing.assert_allclose(Engine(doubled).grades(*structure), Engine(potential).grades(*structure) / 2, rtol=1e-12)
 
 
 @pytest.mark.parametrize("variant", simd_available())

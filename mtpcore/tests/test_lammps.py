@@ -44,9 +44,7 @@ def assert_same(found: LammpsResult, engine: Engine, structure: Structure) -> No
         (found.site_virials.sum(axis=0), virial),
     ]
     for values, reference in pairs:
-        np.testing.assert_allclose(
-            values, reference, rtol=1e-12, atol=1e-12 * np.abs(reference).max()
-        )
+        np.testing.assert_allclose(values, reference, rtol=1e-12, atol=1e-12 * np.abs(reference).max())
     assert found.site_energies.sum() == pytest.approx(found.energy, rel=1e-12)
 
 
@@ -179,9 +177,7 @@ def test_elements_take_species_in_order_of_appearance(tmp_path: Path) -> None:
         ("Cl Cl Cl Li", [3, 3, 3, 0]),
     ],
 )
-def test_declared_species_serve_types_in_any_order(
-    tmp_path: Path, elements: str, species: list[int]
-) -> None:
+def test_declared_species_serve_types_in_any_order(tmp_path: Path, elements: str, species: list[int]) -> None:
     potential = random_native(8, 4)
     write_potential(tmp_path / "p.mtp", potential)
     structure = standard_form(random_cell(8, 4, seed=5))
@@ -228,8 +224,7 @@ MISTAKES = {
     PAIR + "Li P S": "needs '* *' and 2 elements, one per atom type",
     "pair_style mtp p.mtp\npair_coeff 1 2 Li P": "Pair_coeff must start with * *",
     "pair_style mtp p.mtp species Li S\npair_coeff * * Li P": "Element P is not among the species",
-    "pair_style mtp p.mtp species Li\npair_coeff * * Li Li": "species names 1 elements, but p.mtp "
-    "holds 2 species",
+    "pair_style mtp p.mtp species Li\npair_coeff * * Li Li": "species names 1 elements, but p.mtp holds 2 species",
     "pair_style mtp p.mtp species Li P S\npair_coeff * * Li P": "species names 3 elements",
     "pair_style mtp p.mtp species Li Li\npair_coeff * * Li Li": "names element Li twice",
     "pair_style mtp p.mtp species\npair_coeff * * Li P": "needs element names",

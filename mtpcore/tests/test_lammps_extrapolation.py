@@ -60,18 +60,14 @@ def printed(output: str, name: str) -> FloatArray:
     return np.array(line.split()[1:], dtype=np.float64)
 
 
-PRINT_VECTOR = (
-    'print "vector $(c_grade[1]:%.17g) $(c_grade[2]) $(c_grade[3]:%.17g) $(c_grade[4])"\n'
-)
+PRINT_VECTOR = 'print "vector $(c_grade[1]:%.17g) $(c_grade[2]) $(c_grade[3]:%.17g) $(c_grade[4])"\n'
 
 
 # ------------------------------------------------------------------ grades
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_grades_are_those_of_the_engine(
-    folder: Path, structure: Structure, potential: Potential, ranks: int
-) -> None:
+def test_grades_are_those_of_the_engine(folder: Path, structure: Structure, potential: Potential, ranks: int) -> None:
     script = set_up(folder, structure, GRADED.format(""))
     script += "fix grade all pair 1 mtp/extrapolation extrapolation 1\n"
     script += dump("grades", "f_grade") + "run 0\n"
@@ -108,18 +104,14 @@ def test_largest_grade_so_far_is_kept(folder: Path, structure: Structure) -> Non
     assert len(set(rows[:, 1])) > 5
 
 
-def test_grades_between_grading_steps_are_those_of_the_last_one(
-    folder: Path, structure: Structure
-) -> None:
+def test_grades_between_grading_steps_are_those_of_the_last_one(folder: Path, structure: Structure) -> None:
     script = set_up(folder, structure, GRADED.format(" every 10")) + MOVE
     script += "compute grade all pair mtp/extrapolation\n"
     script += "thermo_style custom step c_grade[*]\nrun 17\n" + PRINT_VECTOR
     assert printed(succeed(folder, script), "vector")[3] == 10
 
 
-def test_fix_halt_stops_on_a_grade(
-    folder: Path, structure: Structure, potential: Potential
-) -> None:
+def test_fix_halt_stops_on_a_grade(folder: Path, structure: Structure, potential: Potential) -> None:
     limit = Engine(potential).grades(*structure).max() * 1.02
     script = set_up(folder, structure, GRADED.format(" every 10")) + MOVE
     script += "compute grade all pair mtp/extrapolation\nvariable grade equal c_grade[1]\n"
@@ -137,9 +129,7 @@ def test_fix_halt_stops_on_a_grade(
 
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("options", ["", " every 1", " every 10"])
-def test_grading_does_not_change_a_trajectory(
-    folder: Path, structure: Structure, options: str, ranks: int
-) -> None:
+def test_grading_does_not_change_a_trajectory(folder: Path, structure: Structure, options: str, ranks: int) -> None:
     for name, pair in (("plain", PLAIN), ("graded", GRADED.format(options))):
         script = set_up(folder, structure, pair) + MOVE + dump(name)
         succeed(folder, script + "run 30\n", ranks=ranks)
@@ -148,9 +138,7 @@ def test_grading_does_not_change_a_trajectory(
     assert plain == graded
 
 
-def test_energies_and_virials_are_those_of_pair_style_mtp(
-    folder: Path, structure: Structure
-) -> None:
+def test_energies_and_virials_are_those_of_pair_style_mtp(folder: Path, structure: Structure) -> None:
     lines = []
     for pair in (PLAIN, GRADED.format(" every 1")):
         script = set_up(folder, structure, pair) + "thermo_style custom step pe press\nrun 0\n"
@@ -240,9 +228,7 @@ def test_a_grade_above_the_break_grade_ends_the_run_with_its_snapshot(
     assert float(snapshot.features["MV_grade"]) == pytest.approx(grades.max(), rel=1e-11)
 
 
-def test_a_grade_below_the_break_grade_does_not_end_the_run(
-    folder: Path, structure: Structure
-) -> None:
+def test_a_grade_below_the_break_grade_does_not_end_the_run(folder: Path, structure: Structure) -> None:
     script = set_up(folder, structure, GRADED.format(" every 5 break 1e9")) + MOVE
     succeed(folder, script + "run 20\n")
     assert not list(folder.glob("*.cfg"))
@@ -283,9 +269,7 @@ def test_a_potential_without_an_active_set_is_refused(folder: Path, structure: S
     assert "p.almtp holds no active set: pair style mtp/extrapolation needs an .almtp" in message
 
 
-def test_an_active_set_of_configurations_is_refused(
-    folder: Path, structure: Structure, potential: Potential
-) -> None:
+def test_an_active_set_of_configurations_is_refused(folder: Path, structure: Structure, potential: Potential) -> None:
     copy = Potential(potential)
     active_set = copy.active_set
     assert active_set is not None

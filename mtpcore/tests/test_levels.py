@@ -109,9 +109,7 @@ def random_neighbours(seed: int) -> FloatArray:
 
 
 @pytest.mark.parametrize(("level", "basics", "moments", "products", "scalars"), MLIP_COUNTS)
-def test_counts_are_those_of_mlip(
-    level: int, basics: int, moments: int, products: int, scalars: int
-) -> None:
+def test_counts_are_those_of_mlip(level: int, basics: int, moments: int, products: int, scalars: int) -> None:
     tables = contraction_tables(level)
     assert tables.level == level
     assert len(tables.alpha_index_basic) == basics
@@ -122,9 +120,7 @@ def test_counts_are_those_of_mlip(
 
 
 @pytest.mark.parametrize(("level", "moments", "scalars"), [(26, 9396, 1464), (28, 17366, 2445)])
-def test_counts_of_the_highest_levels_are_those_of_mlip(
-    level: int, moments: int, scalars: int
-) -> None:
+def test_counts_of_the_highest_levels_are_those_of_mlip(level: int, moments: int, scalars: int) -> None:
     tables = contraction_tables(level)
     assert tables.alpha_moments_count == moments
     assert len(tables.alpha_moment_mapping) == scalars

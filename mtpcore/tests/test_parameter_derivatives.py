@@ -31,9 +31,7 @@ type FloatArray = npt.NDArray[np.float64]
         (20, 2, TRICLINIC),
     ],
 )
-def test_site_energy_jacobian_is_that_of_the_reference_engine(
-    level: int, species_count: int, kind: str
-) -> None:
+def test_site_energy_jacobian_is_that_of_the_reference_engine(level: int, species_count: int, kind: str) -> None:
     fields = random_potential_fields(level, species_count, seed=level)
     structure = cell_of_kind(kind, species_count, seed=level)
     found = Engine(native_potential(fields)).site_energy_jacobian(*structure)

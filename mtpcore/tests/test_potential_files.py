@@ -40,9 +40,7 @@ def assert_same(found: Potential, expected: Potential) -> None:
     for name in ("energy_weight", "force_weight", "stress_weight", "site_energy_weight"):
         assert getattr(found.active_set, name) == getattr(expected.active_set, name), name
     for name in ("matrix", "inverse_transposed", "configuration_index", "equation_index"):
-        np.testing.assert_array_equal(
-            getattr(found.active_set, name), getattr(expected.active_set, name), err_msg=name
-        )
+        np.testing.assert_array_equal(getattr(found.active_set, name), getattr(expected.active_set, name), err_msg=name)
     assert found.active_set.weight_scaling == expected.active_set.weight_scaling
     assert found.active_set.configurations == expected.active_set.configurations
 
@@ -52,9 +50,7 @@ def assert_same(found: Potential, expected: Potential) -> None:
 
 @pytest.mark.parametrize("level", [2, 8, 16, 20])
 @pytest.mark.parametrize("species_count", [1, 4])
-def test_what_was_written_is_read_bit_for_bit(
-    tmp_path: Path, level: int, species_count: int
-) -> None:
+def test_what_was_written_is_read_bit_for_bit(tmp_path: Path, level: int, species_count: int) -> None:
     potential = random_native(level, species_count, seed=level)
     write_potential(tmp_path / "p.mtp", potential)
     assert_same(read_potential(tmp_path / "p.mtp"), potential)
@@ -159,9 +155,7 @@ def test_writing_into_a_missing_folder_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("legacy", [True, False])
 @pytest.mark.parametrize(("level", "species_count"), [(2, 1), (8, 4), (16, 2)])
-def test_files_of_motep_are_read(
-    tmp_path: Path, level: int, species_count: int, *, legacy: bool
-) -> None:
+def test_files_of_motep_are_read(tmp_path: Path, level: int, species_count: int, *, legacy: bool) -> None:
     fields = random_potential_fields(level, species_count, seed=1)
     write_mtp(tmp_path / "m.mtp", to_motep(fields, LI6PS5CL_NUMBERS[:species_count]), legacy=legacy)
     found = read_potential(tmp_path / "m.mtp")

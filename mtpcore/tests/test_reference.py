@@ -43,9 +43,7 @@ def assert_same(found: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize("engine", ["numpy", "cext"])
 @pytest.mark.parametrize(("level", "species_count"), CASES)
-def test_energies_forces_and_stress_are_those_of_motep(
-    level: int, species_count: int, engine: str
-) -> None:
+def test_energies_forces_and_stress_are_those_of_motep(level: int, species_count: int, engine: str) -> None:
     fields = random_potential_fields(level, species_count, seed=level)
     structure = random_cell(5, species_count, seed=level)
     result = evaluate(SimpleNamespace(**fields), *structure)
@@ -61,9 +59,7 @@ def test_energies_forces_and_stress_are_those_of_motep(
 
 @pytest.mark.parametrize("engine", ["numpy", "cext"])
 @pytest.mark.parametrize(("level", "species_count"), CASES)
-def test_parameter_derivatives_are_those_of_motep(
-    level: int, species_count: int, engine: str
-) -> None:
+def test_parameter_derivatives_are_those_of_motep(level: int, species_count: int, engine: str) -> None:
     fields = random_potential_fields(level, species_count, seed=level + 100)
     structure = random_cell(5, species_count, seed=level + 100)
     found = site_energy_jacobian(SimpleNamespace(**fields), *structure)
@@ -84,10 +80,7 @@ def test_forces_are_minus_the_energy_gradient(pbc: tuple[bool, bool, bool]) -> N
     for atom, axis in [(0, 0), (2, 1), (5, 2)]:
         shift = np.zeros_like(positions)
         shift[atom, axis] = step
-        ahead, behind = (
-            evaluate(potential, types, positions + sign * shift, cell, pbc).energy
-            for sign in (1, -1)
-        )
+        ahead, behind = (evaluate(potential, types, positions + sign * shift, cell, pbc).energy for sign in (1, -1))
         scale = np.abs(forces).max()
         assert forces[atom, axis] == pytest.approx((behind - ahead) / (2 * step), abs=1e-6 * scale)
 
@@ -170,12 +163,9 @@ def test_neighbourhoods_are_those_of_ase(pbc: tuple[bool, bool, bool]) -> None:
     assert sum(len(near.indices) for near in nearby) == len(centres)
     for i, near in enumerate(nearby):
         expected = sorted(
-            (int(j), *np.round(v, 8))
-            for j, v in zip(indices[centres == i], vectors[centres == i], strict=True)
+            (int(j), *np.round(v, 8)) for j, v in zip(indices[centres == i], vectors[centres == i], strict=True)
         )
-        found = sorted(
-            (int(j), *np.round(v, 8)) for j, v in zip(near.indices, near.vectors, strict=True)
-        )
+        found = sorted((int(j), *np.round(v, 8)) for j, v in zip(near.indices, near.vectors, strict=True))
         np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
@@ -193,9 +183,7 @@ def test_open_directions_need_no_cell_vector() -> None:
 
 def test_a_lone_atom_has_its_species_energy_and_no_force() -> None:
     potential = random_potential(16, 2, seed=20)
-    result = evaluate(
-        potential, np.array([1], dtype=np.int32), np.zeros((1, 3)), np.zeros((3, 3)), (False,) * 3
-    )
+    result = evaluate(potential, np.array([1], dtype=np.int32), np.zeros((1, 3)), np.zeros((3, 3)), (False,) * 3)
     assert result.energy == potential.species_coeffs[1]
     assert not result.forces.any()
     assert not result.virial.any()

@@ -57,9 +57,7 @@ def structure() -> Structure:
 
 @METHODS
 @pytest.mark.parametrize("species", [-1, 2])
-def test_unknown_species_are_refused(
-    engine: Engine, structure: Structure, method: Method, species: int
-) -> None:
+def test_unknown_species_are_refused(engine: Engine, structure: Structure, method: Method, species: int) -> None:
     structure.types[4] = species
     with pytest.raises(UnknownSpeciesError, match=f"atom 4 has type {species}"):
         method(engine, structure)
@@ -86,9 +84,7 @@ def test_cells_that_are_not_finite_are_refused(
 
 
 @METHODS
-def test_coplanar_cell_vectors_are_refused(
-    engine: Engine, structure: Structure, method: Method
-) -> None:
+def test_coplanar_cell_vectors_are_refused(engine: Engine, structure: Structure, method: Method) -> None:
     structure.cell[2] = structure.cell[0] - 2.0 * structure.cell[1]
     with pytest.raises(InvalidStructureError, match="coplanar"):
         method(engine, structure)
@@ -107,9 +103,7 @@ def test_a_cell_of_a_hair_is_refused(engine: Engine, structure: Structure) -> No
 
 
 @METHODS
-def test_atoms_on_one_spot_are_refused(
-    engine: Engine, structure: Structure, method: Method
-) -> None:
+def test_atoms_on_one_spot_are_refused(engine: Engine, structure: Structure, method: Method) -> None:
     structure.positions[5] = structure.positions[2] - structure.cell[0]
     with pytest.raises(InvalidStructureError, match="atoms 2 and 5 coincide"):
         method(engine, structure)
@@ -137,9 +131,7 @@ def test_arrays_of_the_wrong_kind_are_refused(
 
 
 @pytest.mark.parametrize("weights", ["force_weights", "strain_weights"])
-def test_weights_of_the_wrong_shape_are_refused(
-    engine: Engine, structure: Structure, weights: str
-) -> None:
+def test_weights_of_the_wrong_shape_are_refused(engine: Engine, structure: Structure, weights: str) -> None:
     shapes = {"force_weights": (ATOMS, 3), "strain_weights": (3, 3)} | {weights: (2, 2)}
     arrays: dict[str, Any] = {name: np.zeros(shape) for name, shape in shapes.items()}
     with pytest.raises(ValueError, match=f"{weights} must have shape"):
@@ -182,9 +174,7 @@ def test_more_radial_functions_than_the_kernels_hold_are_refused() -> None:
     potential = random_native(8, 1)
     potential.radial_funcs_count = 9
     potential.radial_coeffs = np.ones((1, 1, 9, 8))
-    potential.alpha_index_basic = np.vstack(
-        [potential.alpha_index_basic, [[8, 0, 0, 0]]], dtype=np.int32
-    )
+    potential.alpha_index_basic = np.vstack([potential.alpha_index_basic, [[8, 0, 0, 0]]], dtype=np.int32)
     # The moments behind the new basic one move up by one.
     first = len(potential.alpha_index_basic) - 1
     times, mapping = potential.alpha_index_times, potential.alpha_moment_mapping

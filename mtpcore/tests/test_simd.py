@@ -54,9 +54,7 @@ def all_results(engine: Engine, structure: Structure) -> dict[str, FloatArray]:
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("level", [2, 8, 14, 20])
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "generic"])
-def test_every_variant_agrees_with_the_generic_one(
-    variant: str, level: int, structure: str
-) -> None:
+def test_every_variant_agrees_with_the_generic_one(variant: str, level: int, structure: str) -> None:
     engine = Engine(with_random_active_set(random_native(level, 4)), threads=1)
     mtpcore.select_simd("generic")
     expected = all_results(engine, STRUCTURES[structure])
@@ -118,9 +116,7 @@ def run_with(setting: str | None, code: str) -> subprocess.CompletedProcess[str]
     environment = {key: value for key, value in os.environ.items() if key != "MTPCORE_SIMD"}
     if setting is not None:
         environment["MTPCORE_SIMD"] = setting
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -176,10 +176,7 @@ def test_environment_whose_python_is_gone_is_built_again(checkout: Path) -> None
 
 def test_two_builds_at_once_make_one_environment(checkout: Path) -> None:
     command = script(checkout, STUBS + SLOW_BUILD)
-    both = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     results = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], results
     assert results[0][0] == results[1][0]
@@ -229,9 +226,7 @@ def test_python_is_found_in_the_folder_of_pyenv(checkout: Path, tmp_path: Path) 
     for version in ("3.11.9", "3.12.2", "3.12.10"):
         (versions / version / "bin").mkdir(parents=True)
         (versions / version / "bin/python3.12").symlink_to(os.path.realpath(sys.executable))
-    stubs = (
-        'python_problem() { [[ $1 == *3.12.10* ]] || echo "is another"; }; main() { find_python; }'
-    )
+    stubs = 'python_problem() { [[ $1 == *3.12.10* ]] || echo "is another"; }; main() { find_python; }'
     done = run(script(checkout, stubs, ARGYRO_PYTHON="", PYENV_ROOT=str(tmp_path / "pyenv")))
     assert done.stdout.strip() == str(versions / "3.12.10/bin/python3.12")
 

@@ -19,7 +19,6 @@ from .errors import (
 )
 from .fit import FitResult, FitSettings, fit
 from .fitting_problem import FitWeights
-
 from .potential import (
     ActiveSet,
     Potential,

@@ -56,9 +56,7 @@ class MTP(Calculator):
             )
         self.species = list(species)
         self.engine = Engine(potential, threads=threads)
-        self._type_of_number = {
-            atomic_numbers[symbol]: index for index, symbol in enumerate(species)
-        }
+        self._type_of_number = {atomic_numbers[symbol]: index for index, symbol in enumerate(species)}
 
     def types(self, atoms: Any) -> npt.NDArray[np.int32]:
         """Species index of every atom, shape (N,)."""
@@ -66,9 +64,7 @@ class MTP(Calculator):
             types = [self._type_of_number[number] for number in atoms.numbers]
         except KeyError:
             unknown = sorted(set(atoms.get_chemical_symbols()) - set(self.species))
-            raise UnknownSpeciesError(
-                f"the potential knows {self.species}, not {unknown}"
-            ) from None
+            raise UnknownSpeciesError(f"the potential knows {self.species}, not {unknown}") from None
         return np.array(types, dtype=np.int32)
 
     def calculate(

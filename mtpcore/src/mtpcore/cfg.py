@@ -176,10 +176,7 @@ class _Sections:
             case b"Size" if alone and self.size is None:
                 self.size = _read_size(lines)
             case b"Supercell" | b"SuperCell" if alone and self.cell is None:
-                self.cell = [
-                    [lines.real(word) for word in lines.words("three lattice vectors", 3)]
-                    for _ in range(3)
-                ]
+                self.cell = [[lines.real(word) for word in lines.words("three lattice vectors", 3)] for _ in range(3)]
             case b"AtomData:" | b"Atomic_data:" if self.columns is None:
                 self.columns = _read_atom_data(lines, self.size)
             case b"Energy" if alone and self.energy is None:
@@ -347,10 +344,7 @@ def _write_atom_data(stream: TextIO, configuration: Configuration) -> None:
         extra[GRADES] = configuration.grades
     stream.write(f" AtomData:  id type  {'  '.join([*names, *extra])}\n")
     rows = zip(configuration.types, *columns, *extra.values(), strict=True)
-    stream.writelines(
-        f"    {number} {kind}  {_row(values)}\n"
-        for number, (kind, *values) in enumerate(rows, start=1)
-    )
+    stream.writelines(f"    {number} {kind}  {_row(values)}\n" for number, (kind, *values) in enumerate(rows, start=1))
 
 
 def _row(values: Iterable[Any]) -> str:

@@ -19,7 +19,9 @@ UNFINISHED = 75  # exit code of a segment that leaves more to do (EX_TEMPFAIL of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("training_set", nargs="+", type=Path, help="labelled structures: .cfg, or extxyz with --species")
+    parser.add_argument(
+        "training_set", nargs="+", type=Path, help="labelled structures: .cfg, or extxyz with --species"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the fitted potential (.mtp)")
     parser.add_argument("--species", nargs="+", help="elements in the order of the potential's species")
     start = parser.add_mutually_exclusive_group(required=True)
@@ -33,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--energy-weight", type=float, default=weights.energy)
     parser.add_argument("--force-weight", type=float, default=weights.force, help="angstrom^2")
     parser.add_argument("--stress-weight", type=float, default=weights.stress)
-    parser.add_argument("--weight-scaling", type=float, default=weights.energy_scaling, help="MLIP's, for energy and stress")
+    parser.add_argument(
+        "--weight-scaling", type=float, default=weights.energy_scaling, help="MLIP's, for energy and stress"
+    )
     parser.add_argument("--weight-scaling-forces", type=float, default=weights.force_scaling, help="MLIP's, for forces")
     parser.add_argument("--max-iterations", type=int, default=settings.max_iterations)
     parser.add_argument("--tolerance", type=float, default=settings.tolerance)
@@ -42,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--checkpoint", type=Path, help="state of the fit; an existing one is resumed")
     parser.add_argument("--segment-iterations", type=int, default=25, help="iterations between checkpoints")
-    parser.add_argument("--one-segment", action="store_true", help=f"do one segment; exit code {UNFINISHED}: more to do")
+    parser.add_argument(
+        "--one-segment", action="store_true", help=f"do one segment; exit code {UNFINISHED}: more to do"
+    )
     parser.add_argument("--history", type=Path, help="table of iterations (CSV)")
 
 

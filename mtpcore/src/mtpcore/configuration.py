@@ -24,9 +24,7 @@ GRADES = "nbh_grades"
 RESERVED_COLUMNS = frozenset({"id", "type", GRADES, *CARTESIAN, *DIRECT, *FORCES})
 LARGEST_TYPE = 999_999_999
 # Arrays of ase.Atoms that have another meaning than a column of a configuration
-ASE_ARRAYS = frozenset(
-    {"numbers", "positions", "tags", "masses", "momenta", "initial_magmoms", "initial_charges"}
-)
+ASE_ARRAYS = frozenset({"numbers", "positions", "tags", "masses", "momenta", "initial_magmoms", "initial_charges"})
 REFERENCE_PREFIX = "REF_"
 
 
@@ -103,9 +101,7 @@ class Configuration:
         if self.types.max() >= len(species):
             raise UnknownSpeciesError(f"no symbol for type {self.types.max()} among {species}")
         symbols = [species[index] for index in self.types]
-        atoms: Any = Atoms(
-            symbols, positions=self.positions, cell=self.cell, pbc=self.cell is not None
-        )
+        atoms: Any = Atoms(symbols, positions=self.positions, cell=self.cell, pbc=self.cell is not None)
         arrays = self.columns if self.grades is None else {GRADES: self.grades, **self.columns}
         for name, values in arrays.items():
             if name in ASE_ARRAYS:
@@ -162,8 +158,7 @@ class Configuration:
             features={
                 name: str(value)
                 for name, value in atoms.info.items()
-                if isinstance(value, (str, int, float, np.generic))
-                and not name.startswith(REFERENCE_PREFIX)
+                if isinstance(value, (str, int, float, np.generic)) and not name.startswith(REFERENCE_PREFIX)
             },
         )
 
@@ -208,9 +203,7 @@ def _check_feature(name: str, text: str) -> None:
     except UnicodeEncodeError as error:
         raise InvalidStructureError(f"feature {name!r} is not valid text: {error}") from error
     if not _is_word(name) or any(line != line.strip() for line in lines):
-        raise InvalidStructureError(
-            f"feature {name!r}: no blanks in the name, nor at either end of a line: {text!r}"
-        )
+        raise InvalidStructureError(f"feature {name!r}: no blanks in the name, nor at either end of a line: {text!r}")
 
 
 def _labels(atoms: Any) -> tuple[Any, Any, Any]:

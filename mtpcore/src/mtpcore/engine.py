@@ -72,9 +72,7 @@ class Engine:
     ) -> Evaluation:
         """Energy, forces and virial."""
         with _typed_errors():
-            result = self._core.evaluate(
-                *_arguments(types, positions, cell, periodic), self.threads
-            )
+            result = self._core.evaluate(*_arguments(types, positions, cell, periodic), self.threads)
         return Evaluation(**result)
 
     def site_energy_jacobian(
@@ -87,9 +85,7 @@ class Engine:
         with _typed_errors():
             return self._core.jacobian(*_arguments(types, positions, cell, periodic), self.threads)
 
-    def grades(
-        self, types: IntArray, positions: FloatArray, cell: FloatArray, periodic: Sequence[bool]
-    ) -> FloatArray:
+    def grades(self, types: IntArray, positions: FloatArray, cell: FloatArray, periodic: Sequence[bool]) -> FloatArray:
         """Extrapolation grade of every neighbourhood, max |b A^-1|, shape (N,).
 
         Source: Podryabinkin et al., J. Chem. Phys. 159, 084112 (2023).
@@ -99,8 +95,7 @@ class Engine:
         """
         if not self._has_grades:
             raise MtpcoreError(
-                "the potential holds no active set of neighbourhoods: "
-                "read one from an .almtp file or select one first"
+                "the potential holds no active set of neighbourhoods: read one from an .almtp file or select one first"
             )
         with _typed_errors():
             return self._core.grades(*_arguments(types, positions, cell, periodic), self.threads)

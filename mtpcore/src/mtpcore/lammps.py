@@ -46,8 +46,7 @@ def release_number(include: Path) -> int:
     path = include / "version.h"
     if not path.exists():
         raise PluginBuildError(
-            f"{path} is missing: give LAMMPS's own src folder, "
-            "or the release with --lammps-version YYYYMMDD"
+            f"{path} is missing: give LAMMPS's own src folder, or the release with --lammps-version YYYYMMDD"
         )
     match = re.search(r'LAMMPS_VERSION\s+"(\d{1,2}) (\w{3}) (\d{4})"', path.read_text("utf-8"))
     if match is None or match[2] not in _MONTHS:

@@ -73,7 +73,7 @@ class Step:
 
 
 def solve_linear(problem: SeparableProblem, x: FloatArray) -> FloatArray:
-    """Give x with its linear parameters at their least-squares optimum; directions without influence keep their value."""
+    """Give x with the linear parameters at their optimum; directions without influence keep their value."""
     gradient, normal = problem.linear_normal_equations(x)
     scale = 1.0 / np.sqrt(np.maximum(np.diag(normal), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(normal * scale[:, None] * scale)

@@ -105,9 +105,7 @@ def _relabellings(node_count: int) -> list[tuple[Nodes, tuple[int, ...]]]:
     return [
         (
             order,
-            tuple(
-                positions[min(order[i], order[j]), max(order[i], order[j])] for i, j in positions
-            ),
+            tuple(positions[min(order[i], order[j]), max(order[i], order[j])] for i, j in positions),
         )
         for order in itertools.permutations(range(node_count))
     ]
@@ -210,12 +208,8 @@ def _split(tensor: Tensor) -> _Split:
     halves: list[Nodes] = [(node,) for node in nodes]
     if len(nodes) == MAX_FACTORS:
         halves += [(0, node) for node in nodes[1:]]
-    cuts: list[tuple[Nodes, Nodes]] = [
-        (half, tuple(node for node in nodes if node not in half)) for half in halves
-    ]
-    left, right = min(
-        cuts, key=lambda cut: sum(tensor.entry(i, j) for i, j in itertools.product(*cut))
-    )
+    cuts: list[tuple[Nodes, Nodes]] = [(half, tuple(node for node in nodes if node not in half)) for half in halves]
+    left, right = min(cuts, key=lambda cut: sum(tensor.entry(i, j) for i, j in itertools.product(*cut)))
     edges = [(i, j, tensor.entry(i, j)) for i in left for j in right if tensor.entry(i, j)]
     (left_tensor, left), (right_tensor, right) = _induced(tensor, left), _induced(tensor, right)
     return _Split((left, right), (left_tensor, right_tensor), edges)
@@ -306,9 +300,7 @@ def _rank(moment: Moment) -> tuple[int, Tensor, list[int]]:
 def _basic_moments(scalars: list[Tensor]) -> list[Moment]:
     """All components of every moment that occurs in a scalar."""
     labels = {(mu, scalar.entry(i, i)) for scalar in scalars for i, mu in enumerate(scalar.mus)}
-    return [
-        (Tensor((mu,), (nu,)), (powers,)) for mu, nu in sorted(labels) for powers in _exponents(nu)
-    ]
+    return [(Tensor((mu,), (nu,)), (powers,)) for mu, nu in sorted(labels) for powers in _exponents(nu)]
 
 
 def _check_level(level: int) -> None:
@@ -351,9 +343,7 @@ def _tables(level: int) -> ContractionTables:
         level=level,
         radial_funcs_count=basics[-1][0].mus[0] + 1,
         alpha_index_basic=_as_table([(*t.mus, *powers) for t, (powers,) in basics], 4),
-        alpha_index_times=_as_table(
-            [(i, j, mult, target) for target, i, j, mult in sorted(times)], 4
-        ),
+        alpha_index_times=_as_table([(i, j, mult, target) for target, i, j, mult in sorted(times)], 4),
         alpha_moments_count=len(final),
         alpha_moment_mapping=_frozen(np.array([final[t] for t in targets], dtype=np.int32)),
     )

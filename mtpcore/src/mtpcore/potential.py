@@ -113,16 +113,12 @@ def set_parameters(potential: Potential, parameters: FloatArray) -> Potential:
         parameters: Shape (parameter_count,), in the order of :func:`get_parameters`.
     """
     if parameters.shape != (potential.parameter_count,):
-        raise ValueError(
-            f"parameters have shape {parameters.shape}, not ({potential.parameter_count},)"
-        )
+        raise ValueError(f"parameters have shape {parameters.shape}, not ({potential.parameter_count},)")
     radial = potential.radial_coeffs.size
     species = potential.species_count
     copy = Potential(potential)
     copy.active_set = None
-    copy.radial_coeffs = np.ascontiguousarray(parameters[:radial]).reshape(
-        potential.radial_coeffs.shape
-    )
+    copy.radial_coeffs = np.ascontiguousarray(parameters[:radial]).reshape(potential.radial_coeffs.shape)
     copy.species_coeffs = np.ascontiguousarray(parameters[radial : radial + species])
     copy.moment_coeffs = np.ascontiguousarray(parameters[radial + species :])
     copy.trained = True

@@ -120,9 +120,7 @@ class ReferenceResult:
     virial: FloatArray
 
 
-def neighborhoods(
-    positions: FloatArray, cell: FloatArray, pbc: Sequence[bool], cutoff: float
-) -> list[Neighborhood]:
+def neighborhoods(positions: FloatArray, cell: FloatArray, pbc: Sequence[bool], cutoff: float) -> list[Neighborhood]:
     """Neighbours of every atom by trying all periodic images within reach.
 
     Args:
@@ -151,9 +149,7 @@ def neighborhoods(
     return [_neighborhood(i, positions, offsets, cutoff) for i in range(len(positions))]
 
 
-def _checked_structure(
-    positions: FloatArray, cell: FloatArray, pbc: Sequence[bool]
-) -> tuple[FloatArray, FloatArray]:
+def _checked_structure(positions: FloatArray, cell: FloatArray, pbc: Sequence[bool]) -> tuple[FloatArray, FloatArray]:
     """Positions and the periodic lattice vectors, shape (number of periods, 3)."""
     positions = np.atleast_1d(np.asarray(positions, dtype=float))
     if positions.shape != (len(positions), 3):
@@ -172,9 +168,7 @@ def _checked_structure(
     return positions, periods
 
 
-def _neighborhood(
-    i: int, positions: FloatArray, offsets: FloatArray, cutoff: float
-) -> Neighborhood:
+def _neighborhood(i: int, positions: FloatArray, offsets: FloatArray, cutoff: float) -> Neighborhood:
     """Neighbours of atom i among all atoms shifted by all offsets."""
     vectors = positions + offsets[:, None] - positions[i]
     distances = np.linalg.norm(vectors, axis=2)
@@ -210,9 +204,7 @@ class _Site(NamedTuple):
     distances: FloatArray
 
 
-def _radial_polynomials(
-    potential: PotentialLike, distances: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _radial_polynomials(potential: PotentialLike, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
     """T_k(s) * scaling * (max_dist - r)^2 and its derivative by r, both of shape (K, n)."""
     width = potential.max_dist - potential.min_dist
     s = (2.0 * distances - (potential.min_dist + potential.max_dist)) / width
