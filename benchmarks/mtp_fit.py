@@ -1,4 +1,4 @@
-"""How good and how reliable cold-start fits are: python benchmarks/mtp_fit.py [--seeds 10] [--long-runs 5].
+"""How good and how reliable cold-start fits are: python benchmarks/mtp_fit.py (see --help).
 
 Two questions, level 8, Li6PS5Cl:
 
@@ -64,7 +64,7 @@ def long_run(data: list[Configuration], seed: int, iterations: int) -> tuple[flo
     return loss, mtpcore.set_parameters(potential, parameters)
 
 
-def real_labels(seeds: int, long_runs: int, iterations: int) -> list[str]:
+def real_labels(seeds: int, long_runs: int, iterations: int, hops: int) -> list[str]:
     """Table of the first question."""
     data = configurations()
     train, held_out = data[:TRAINING], data[TRAINING:]
@@ -77,7 +77,7 @@ def real_labels(seeds: int, long_runs: int, iterations: int) -> list[str]:
         print(lines[-1], flush=True)
     for seed in range(seeds):
         began = time.perf_counter()
-        result = mtpcore.fit(template(), train, settings=mtpcore.FitSettings(seed=seed))
+        result = mtpcore.fit(template(), train, settings=mtpcore.FitSettings(seed=seed, hops=hops))
         spent = time.perf_counter() - began
         error = force_error(result.potential, held_out)
         lines.append(f"| fit, seed {seed} | {result.loss:.5f} | {error:.4f} | {spent:.0f} |")
@@ -85,7 +85,7 @@ def real_labels(seeds: int, long_runs: int, iterations: int) -> list[str]:
     return lines
 
 
-def known_truth(seeds: int) -> list[str]:
+def known_truth(seeds: int, hops: int) -> list[str]:
     """Table of the second question."""
     data = configurations()[:TRAINING]
     teacher = mtpcore.fit(template(), data, settings=mtpcore.FitSettings(seed=99, hops=5)).potential
@@ -98,7 +98,7 @@ def known_truth(seeds: int) -> list[str]:
     lines = ["| seed | force RMSE / RMS force | seconds |", "|---|---|---|"]
     for seed in range(seeds):
         began = time.perf_counter()
-        result = mtpcore.fit(template(), labels, settings=mtpcore.FitSettings(seed=seed))
+        result = mtpcore.fit(template(), labels, settings=mtpcore.FitSettings(seed=seed, hops=hops))
         lines.append(f"| {seed} | {result.errors.force / rms:.2e} | {time.perf_counter() - began:.0f} |")
         print(lines[-1], flush=True)
     return lines
@@ -107,17 +107,19 @@ def known_truth(seeds: int) -> list[str]:
 def main() -> int:
     """Run both and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=10, help="fits to real labels")
+    parser.add_argument("--teacher-seeds", type=int, default=10, help="fits to a teacher's labels")
+    parser.add_argument("--hops", type=int, default=mtpcore.FitSettings().hops, help="of each fit's search")
     parser.add_argument("--long-runs", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=4000, help="of each long run")
     options = parser.parse_args()
     sections = [
         "# Reliability of cold-start fits, level 8, Li6PS5Cl",
-        f"Command: `python benchmarks/mtp_fit.py {' '.join(sys.argv[1:])}`".replace(" `", "`"),
+        f"Command: `{' '.join(['python benchmarks/mtp_fit.py', *sys.argv[1:]])}`",
         "## GFN1-xTB labels",
-        "\n".join(real_labels(options.seeds, options.long_runs, options.iterations)),
+        "\n".join(real_labels(options.seeds, options.long_runs, options.iterations, options.hops)),
         "## A teacher of the same level",
-        "\n".join(known_truth(options.seeds)),
+        "\n".join(known_truth(options.teacher_seeds, options.hops)),
     ]
     results = ROOT / "benchmarks/results"
     results.mkdir(exist_ok=True)

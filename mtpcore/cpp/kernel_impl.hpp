@@ -590,17 +590,17 @@ void backward_groups(const Model& m, Batch<T>& b, int a, const GroupView<T, NG>&
 }
 
 // sums[neighbour species][mu][k] += weighted derivative with respect to that radial coefficient, one neighbour a turn.
-// K > 0: the basis size as a constant, so that a neighbour's basis is one vector.
-template <int K>
+// Size is the number of radial polynomials where it is known when compiling: then k fills vectors.
+template <int Size>
 inline void add_radial_sized(const Model& m, const int* type, const V* f, int stride, const V* basis, double* sums) {
-  const int size = K > 0 ? K : m.radial_size, block = m.radial_funcs * size;
+  const int size = Size ? Size : m.radial_size, functions = m.radial_funcs;
   for (int n = 0; n < W; ++n) {
-    double q[K > 0 ? K : kMaxRadialSize];
+    double q[Size ? Size : kMaxRadialSize];
     for (int k = 0; k < size; ++k) q[k] = basis[k][n];
-    double* row = sums + type[n] * block;
-    for (int mu = 0; mu < m.radial_funcs; ++mu) {
+    double* row = sums + type[n] * functions * size;
+    for (int mu = 0; mu < functions; ++mu, row += size) {
       const double seed = f[mu * stride][n];
-      for (int k = 0; k < size; ++k) row[mu * size + k] += seed * q[k];
+      for (int k = 0; k < size; ++k) row[k] += seed * q[k];
     }
   }
 }

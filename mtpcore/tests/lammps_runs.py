@@ -1,9 +1,6 @@
 """Runs of the installed LAMMPS, as a user would start them."""
 
 import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,58 +11,35 @@ import pytest
 from helpers import Structure
 
 import mtpcore.lammps
+from mtpcore.lammps_script import find_program, run_script, write_data
 
 type FloatArray = npt.NDArray[np.float64]
 
 BAR = 1.6021765e6  # eV/angstrom^3, as LAMMPS's metal units have it
 VOIGT = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-LMP, MPIEXEC = (Path(sys.executable).with_name(name) for name in ("lmp", "mpiexec"))
 ELEMENTS = ("Li", "P", "S", "Cl")
 
 
 def needs_plugin() -> pytest.MarkDecorator:
     """Skips tests where LAMMPS or the plug-in is not installed."""
     reason = ""
-    if not LMP.exists():
-        reason = f"LAMMPS is not installed beside {sys.executable}"
+    if find_program("lmp") is None:
+        reason = "LAMMPS is not installed"
     elif mtpcore.lammps.plugin_path() is None and "LAMMPS_PLUGIN_PATH" not in os.environ:
         reason = "mtpcore was installed without its LAMMPS plug-in"
     return pytest.mark.skipif(bool(reason), reason=reason)
 
 
-def run_lammps(
-    folder: Path,
-    script: str,
-    *,
-    ranks: int = 1,
-    environment: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run a script in a folder; nothing is checked."""
-    (folder / "in.lammps").write_text(script)
-    command = [str(LMP), "-in", "in.lammps", "-nocite"]
-    if ranks > 1:
-        command = [str(MPIEXEC), "-n", str(ranks), *command]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-
-
 def succeed(folder: Path, script: str, **options: Any) -> str:
     """The output of a run that must end well."""
-    result = run_lammps(folder, script, **options)
+    result = run_script(folder, script, **options)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
 def fail(folder: Path, script: str, **options: Any) -> str:
     """The error message of a run that must end with one, on one line."""
-    result = run_lammps(folder, script, **options)
+    result = run_script(folder, script, **options)
     assert result.returncode != 0, result.stdout
     return " ".join((result.stdout + result.stderr).split())
 
@@ -79,23 +53,6 @@ def standard_form(structure: Structure) -> Structure:
     return structure._replace(positions=structure.positions @ turn, cell=cell)
 
 
-def write_data(path: Path, structure: Structure, type_count: int | None = None) -> None:
-    """A data file; types count from 1."""
-    cell = structure.cell
-    tilts = (cell[1, 0], cell[2, 0], cell[2, 1])
-    lines = [
-        "structure\n",
-        f"{len(structure.types)} atoms",
-        f"{type_count or max(structure.types) + 1} atom types",
-        *(f"0.0 {cell[i, i]:.17g} {x}lo {x}hi" for i, x in enumerate("xyz")),
-        " ".join(f"{tilt:.17g}" for tilt in tilts) + " xy xz yz" if any(tilts) else "",
-        "\nAtoms # atomic\n",
-    ]
-    for number, (kind, r) in enumerate(zip(structure.types, structure.positions, strict=True), start=1):
-        lines.append(f"{number} {kind + 1} {r[0]:.17g} {r[1]:.17g} {r[2]:.17g}")
-    path.write_text("\n".join(lines) + "\n")
-
-
 def set_up(
     folder: Path,
     structure: Structure,
@@ -106,7 +63,8 @@ def set_up(
     newton: str = "on",
 ) -> str:
     """First part of a script: the structure and its pair style, over to what is to be run."""
-    write_data(folder / "structure.data", structure, type_count)
+    types, positions, cell, _ = structure
+    write_data(folder / "structure.data", types, positions, cell, type_count=type_count)
     boundary = " ".join("p" if periodic else "m" for periodic in structure.pbc)
     return f"""
 units {units}

@@ -1,20 +1,22 @@
 """The command line: what doctor finds, what bench prints, and how commands are found."""
 
+import argparse
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from lammps_runs import needs_plugin
 
 from mtpcore import Engine, bench, doctor, reference
-from mtpcore.__main__ import COMMANDS, main
+from mtpcore.__main__ import main
+from mtpcore.cli import COMMANDS
+from mtpcore.lammps_script import find_program
 from mtpcore.samples import lithium_argyrodite, sample_potential
 
-NOTHING = SimpleNamespace()
+NOTHING = argparse.Namespace()
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -123,10 +125,9 @@ def test_doctor_finds_an_mpi_of_another_kind(monkeypatch: pytest.MonkeyPatch, tm
     program = tmp_path / "mpiexec"
     program.write_text('#!/bin/sh\nshift 2\n"$@"; "$@"\n')
     program.chmod(0o755)
-    find = doctor.find_program
     monkeypatch.setattr(
         "mtpcore.lammps_script.find_program",
-        lambda name: program if name == "mpiexec" else find(name),
+        lambda name: program if name == "mpiexec" else find_program(name),
     )
     finding = findings()["MPI"]
     assert not finding.good

@@ -266,7 +266,7 @@ def test_energy_is_the_work_of_the_forces_while_neighbours_come_and_go() -> None
 def test_threads_give_the_same() -> None:
     potential = with_random_active_set(random_native(8, 4))
     structure = to_structure(li6ps5cl_cell(repeat=2), LI6PS5CL_NUMBERS)
-    weights = {
+    weights: dict[str, Any] = {
         "energy_weight": 0.7,
         "force_weights": np.random.default_rng(0).normal(size=structure.positions.shape),
         "strain_weights": np.random.default_rng(1).normal(size=(3, 3)),

@@ -36,7 +36,7 @@ def assert_same(found: LammpsResult, engine: Engine, structure: Structure) -> No
     """LAMMPS and the engine agree to the order of summation."""
     expected = engine.evaluate(*structure)
     virial = np.array([expected.virial[index] for index in VOIGT])
-    pairs = [
+    pairs: list[tuple[Any, Any]] = [
         (found.energy, expected.energy),
         (found.site_energies, expected.site_energies),
         (found.forces, expected.forces),

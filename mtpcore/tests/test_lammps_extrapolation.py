@@ -144,7 +144,7 @@ def test_energies_and_virials_are_those_of_pair_style_mtp(folder: Path, structur
         script = set_up(folder, structure, pair) + "thermo_style custom step pe press\nrun 0\n"
         output = succeed(folder, script + 'print "result $(pe:%.17g) $(press:%.17g)"\n')
         lines.append(printed(output, "result"))
-    np.testing.assert_array_equal(*lines)
+    np.testing.assert_array_equal(lines[0], lines[1])
 
 
 # ------------------------------------------------------------------ snapshots and stops
@@ -185,7 +185,7 @@ def test_snapshots_above_the_select_grade_are_appended(
     limit = np.sort(grades)[-3:-1].mean()
     script = set_up(folder, structure, GRADED.format(f" every 10 select {limit} out.cfg"))
     succeed(folder, script + MOVE + dump("all") + "run 60\n", ranks=ranks)
-    steps = [10 * index for index in np.flatnonzero(grades > limit)]
+    steps = [10 * int(index) for index in np.flatnonzero(grades > limit)]
     found = read_cfg(folder / "out.cfg")
     assert [int(snapshot.features["timestep"]) for snapshot in found] == steps
     assert 0 < len(steps) < len(grades)

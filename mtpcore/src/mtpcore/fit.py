@@ -85,7 +85,7 @@ class FitSettings:
     max_iterations: int = 300
     tolerance: float = 1e-3
     seed: int = 0
-    hops: int = 50
+    hops: int = 20
     regularization: float = 1e-5
     threads: int | None = None
 
