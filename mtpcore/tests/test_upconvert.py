@@ -161,3 +161,12 @@ def test_scalars_of_no_level_are_refused() -> None:
     potential.alpha_index_times = times
     with pytest.raises(LevelError, match="scalar"):
         upconvert(potential, 12)
+
+
+def test_a_pair_that_hardly_matters_is_no_obstacle() -> None:
+    potential = random_native(6, 2, 3)
+    radial = potential.radial_coeffs
+    radial[0, 1] *= 1e-200
+    radial[1, 1] = 0.0
+    potential.radial_coeffs = radial
+    assert np.isfinite(upconvert(potential, 10).radial_coeffs).all()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .cli import positive
 from .configuration import Configuration
 from .fit import FitResult, FitSettings, fit
 from .fitting_problem import FitWeights
@@ -43,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tolerance", type=float, default=settings.tolerance)
     parser.add_argument("--seed", type=int, default=settings.seed)
     parser.add_argument("--hops", type=int, default=settings.hops, help="search of a cold start")
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--regularization", type=float, default=settings.regularization, help="of radial coefficients")
+    parser.add_argument("--threads", type=positive, help="threads over configurations")
     parser.add_argument("--checkpoint", type=Path, help="state of the fit; an existing one is resumed")
     parser.add_argument("--segment-iterations", type=int, default=25, help="iterations between checkpoints")
     parser.add_argument(
@@ -91,7 +93,13 @@ def _fit(options: argparse.Namespace, configurations: list[Configuration]) -> Fi
         options.weight_scaling_forces,
     )
     settings = FitSettings(
-        weights, options.max_iterations, options.tolerance, options.seed, options.hops, options.threads
+        weights=weights,
+        max_iterations=options.max_iterations,
+        tolerance=options.tolerance,
+        seed=options.seed,
+        hops=options.hops,
+        regularization=options.regularization,
+        threads=options.threads,
     )
     return fit(
         _start(options),

@@ -10,6 +10,7 @@ from .scalars import level_fingerprints, scalar_fingerprints, table_level
 
 type FloatArray = npt.NDArray[np.float64]
 
+NEGLIGIBLE = 1e-10  # of the typical coefficient: no direction to be orthogonal to
 SMALLEST_REST = 1e-6
 
 
@@ -105,7 +106,9 @@ def _radial_coeffs(potential: Potential, shape: tuple[int, ...], rng: np.random.
     is_new[:species, :species, :functions] = False
     for a, b, mu in zip(*np.nonzero(is_new), strict=True):
         function = rng.normal(size=shape[3]) * smooth
-        others = coefficients[a, b, :mu]
+        norms = np.linalg.norm(coefficients[a, b, :mu], axis=1, keepdims=True)
+        # Directions only: a pair that hardly matters has functions too small to divide by.
+        others = (coefficients[a, b, :mu] / np.where(norms > 0.0, norms, 1.0))[norms[:, 0] > NEGLIGIBLE * typical]
         rest = function - np.linalg.pinv(others) @ (others @ function)
         if np.linalg.norm(rest) < SMALLEST_REST * np.linalg.norm(function):
             rest = function  # as many functions as polynomials: none is orthogonal to all
