@@ -1,0 +1,1 @@
+"""What every stage shares: errors, files, units, randomness, provenance and starting MPI."""

@@ -1,0 +1,1 @@
+"""The configuration: models, layers, and messages about what is wrong with it."""
