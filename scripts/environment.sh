@@ -2,16 +2,19 @@
 # Makes the Python environment of this checkout if it is missing or stale, and prints its folder (nothing else goes to
 # standard output):
 #
-#   prefix="$(scripts/environment.sh)" && "$prefix/bin/python" ...
+#   prefix="$(scripts/environment.sh [--with dft|teacher|gpu]...)" && "$prefix/bin/python" ...
+#
+# Extras add up: they are remembered in .venvs/extras, and every later call makes an environment that has them.
 #
 # The environment is built in place (a venv cannot be moved) in .venvs/<key>/ and the link .venv is then switched to it.
-# The key is a hash of the lock, the Python interpreter, the place of the checkout and the sources of mtpcore. A folder
+# The key is a hash of the locks, the Python interpreter, the place of the checkout and the sources of mtpcore. A folder
 # counts as built only when its file .complete, written last, names its own key, so a build that dies is never taken for
 # a finished one and the older environments stay as they were.
 #
 # The lock (2.3 GB) and mtpcore (a few MB) change at very different rates. So when an environment with the same lock and
 # interpreter exists, the new one starts as a copy of it made of hard links, which takes a second and no space, and only
-# mtpcore and argyro are installed anew: pip replaces files and never writes into them, hence the donor is untouched. Of
+# new extras, mtpcore and argyro are installed: pip replaces files and never writes into them, hence the donor is
+# untouched. Of
 # the installed files only those in bin/ name their folder; these are rewritten.
 #
 # ARGYRO_PYTHON  the Python 3.12 to build on; else python3.12 on PATH, else the newest 3.12 of pyenv
@@ -133,10 +136,15 @@ argyro_packaging() {
         "$1/pyproject.toml"
 }
 
-# Key of the whole environment, from the checkout, the interpreter and the base key.
+# What tells an extra from its earlier versions: its name and the hash of its lock.
+extra_key() {
+    printf '%s:%s\n' "$2" "$(digest <"$1/envs/$2.lock")"
+}
+
+# Key of the whole environment, from the checkout, the interpreter, the base key and the keys of its extras.
 environment_key() {
     {
-        printf '%s\n' "$3"
+        printf '%s\n' "${@:3}"
         mtpcore_sources "$1"
         argyro_packaging "$1" "$2"
     } | digest
@@ -203,17 +211,24 @@ check_libraries() {
 
 # --- building --------------------------------------------------------------------------------------------------------
 
-# True if the given folder holds the finished environment of that base key.
+# True if the given folder holds a finished environment of that base key.
 is_complete() {
     local folder=$1 base=$2
     [[ -x $folder/bin/python && -r $folder/.complete ]] &&
-        [[ $(<"$folder/.complete") == "${folder##*/} $base" ]]
+        [[ "$(<"$folder/.complete") " == "${folder##*/} $base "* ]]
 }
 
+# The marker: key, base key and the keys of the extras.
 mark_complete() {
-    local folder=$1 base=$2 # by renaming: the marker of a copy is at first a hard link to its donor's
-    printf '%s\n' "${folder##*/} $base" >"$folder/.complete.new"
+    local folder=$1 # by renaming: the marker of a copy is at first a hard link to its donor's
+    shift
+    printf '%s\n' "${folder##*/} $*" >"$folder/.complete.new"
     mv --force -- "$folder/.complete.new" "$folder/.complete"
+}
+
+# Keys of the extras a finished environment holds.
+extras_of() {
+    cut --delimiter=' ' --fields=3- -- "$1/.complete" | tr ' ' '\n' | sed '/^$/d'
 }
 
 remove_unfinished() {
@@ -225,21 +240,24 @@ remove_unfinished() {
     done
 }
 
-# Prints the newest finished environment of the same base key, if there is one.
+# Prints the finished environment of the same base key that has most of the wanted extras and no other, the newest first.
 find_donor() {
-    local marker folder donor=""
-    for marker in "$1"/.venvs/*/.complete; do
+    local root=$1 base=$2 marker folder count donor="" most=-1
+    shift 2
+    while IFS= read -r marker; do
         folder=${marker%/.complete}
-        if is_complete "$folder" "$2" && [[ -z $donor || $marker -nt $donor/.complete ]]; then
-            donor=$folder
-        fi
-    done
+        is_complete "$folder" "$base" || continue
+        [[ -z $(comm -13 <(printf '%s\n' "$@" | sort) <(extras_of "$folder" | sort)) ]] || continue
+        count="$(extras_of "$folder" | wc --lines)"
+        ((count <= most)) || { donor=$folder && most=$count; }
+    done < <(find "$root/.venvs" -mindepth 2 -maxdepth 2 -name .complete -printf '%T@ %p\n' |
+        sort --reverse --numeric-sort | cut --delimiter=' ' --fields=2-)
     printf '%s' "$donor"
 }
 
 copy_environment() {
     local donor=$1 folder=$2
-    note "only mtpcore or argyro changed: starting from $donor"
+    note "starting from $donor, which has the same locked packages"
     cp --archive --link -- "$donor" "$folder" 2>/dev/null || {
         rm --recursive --force -- "$folder" # a file system without hard links
         cp --archive -- "$donor" "$folder"
@@ -280,6 +298,44 @@ install_locked() {
     logged "$log" pip_install "$folder" --require-hashes --no-build-isolation -r "$lock"
 }
 
+# The Debian packages an extra is built against or runs with.
+extra_packages() {
+    case $1 in
+        dft) printf '%s\n' libxc-dev libopenblas-dev libfftw3-dev ;;
+    esac
+}
+
+# GPAW is built serial: with MPI it would load the system's beside the environment's own.
+gpaw_configuration() {
+    printf '%s\n' "mpi = False" "fftw = True" "libraries = ['xc', 'openblas', 'fftw3']"
+}
+
+missing_packages() {
+    local package
+    for package in "$@"; do
+        dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep --quiet '^installed$' ||
+            printf '%s\n' "$package"
+    done
+}
+
+check_extra() {
+    local -a wanted missing=()
+    mapfile -t wanted < <(extra_packages "$1")
+    ((${#wanted[@]})) && [[ -e /etc/debian_version ]] || return 0 # elsewhere the compiler says what it lacks
+    mapfile -t missing < <(missing_packages "${wanted[@]}")
+    ((${#missing[@]} == 0)) || { can_install_packages && install_packages "${missing[@]}"; } ||
+        die "the extra '$1' needs system packages that are not here. Run this, then the same command again:" \
+            "sudo apt-get install ${missing[*]}"
+}
+
+install_extra() {
+    local root=$1 folder=$2 log=$3 name=$4
+    note "installing the extra '$name' (log: $log)"
+    gpaw_configuration >"$folder/gpaw_siteconfig.py"
+    GPAW_CONFIG=$folder/gpaw_siteconfig.py \
+        logged "$log" pip_install "$folder" --require-hashes --no-deps --no-build-isolation -r "$root/envs/$name.lock"
+}
+
 install_checkout() {
     local root=$1 folder=$2 log=$3
     note "building mtpcore"
@@ -288,21 +344,28 @@ install_checkout() {
     logged "$log" "$folder/bin/python" -P -c 'import argyro, mtpcore'
 }
 
+# The arguments after the folder are the keys of the extras.
 build_environment() {
-    local root=$1 python=$2 base=$3 folder=$4 donor
+    local root=$1 python=$2 base=$3 folder=$4 donor extra
+    shift 4
     local log=$root/.venvs/${folder##*/}.log
     check_compiler
+    for extra in "$@"; do check_extra "${extra%%:*}"; done
     remove_unfinished "$root"
     rm --recursive --force -- "$folder" # finished once, but its interpreter is gone
     : >"$log"
-    donor="$(find_donor "$root" "$base")"
+    donor="$(find_donor "$root" "$base" "$@")"
     if [[ -n $donor ]]; then
         copy_environment "$donor" "$folder"
     else
         install_locked "$root" "$python" "$folder" "$log"
     fi
+    for extra in "$@"; do
+        [[ -n $donor ]] && extras_of "$donor" | grep --quiet --line-regexp --fixed-strings -- "$extra" ||
+            install_extra "$root" "$folder" "$log" "${extra%%:*}"
+    done
     install_checkout "$root" "$folder" "$log"
-    mark_complete "$folder" "$base"
+    mark_complete "$folder" "$base" "$@"
 }
 
 switch_link() {
@@ -332,17 +395,46 @@ take_lock() {
     flock --nonblock 9 || { note "another build is running here, waiting for it" && flock 9; }
 }
 
+# Adds the given extras to the remembered ones and prints the keys of all.
+remember_extras() {
+    local root=$1 name
+    local -a names=()
+    shift
+    for name in "$@"; do
+        [[ $name =~ ^[a-z]+$ && -r $root/envs/$name.lock ]] ||
+            die "--with $name: there is no such extra; allowed: $(cd -- "$root/envs" && list_extras)"
+    done
+    mapfile -t names < <({ printf '%s\n' "$@" && cat -- "$root/.venvs/extras" 2>/dev/null; } | sed '/^$/d' | sort --unique)
+    if (($#)); then
+        mkdir --parents -- "$root/.venvs"
+        printf '%s\n' "${names[@]}" >"$root/.venvs/extras.new"
+        mv --force -- "$root/.venvs/extras.new" "$root/.venvs/extras"
+    fi
+    for name in ${names[@]+"${names[@]}"}; do extra_key "$root" "$name"; done
+}
+
+list_extras() {
+    local lock names=""
+    for lock in *.lock; do [[ $lock == requirements.lock ]] || names+="${names:+, }${lock%.lock}"; done
+    printf '%s' "$names"
+}
+
 own_environment() {
-    local root=$1 python base key folder
+    local root=$1 python base key folder keys
+    local -a extras=()
+    shift
     check_platform
+    keys="$(remember_extras "$root" "$@")"
+    [[ -z $keys ]] || mapfile -t extras <<<"$keys"
     python="$(find_python)"
     check_libraries "$python"
     base="$(base_key "$root" "$python")"
-    key="$(environment_key "$root" "$python" "$base")"
+    key="$(environment_key "$root" "$python" "$base" ${extras[@]+"${extras[@]}"})"
     folder=$root/.venvs/$key
     if ! is_complete "$folder" "$base" || [[ $(readlink -- "$root/.venv") != ".venvs/$key" ]]; then
         take_lock "$root"
-        is_complete "$folder" "$base" || build_environment "$root" "$python" "$base" "$folder"
+        is_complete "$folder" "$base" ||
+            build_environment "$root" "$python" "$base" "$folder" ${extras[@]+"${extras[@]}"}
         switch_link "$root" "$key"
     fi
     printf '%s\n' "$folder"
@@ -350,11 +442,17 @@ own_environment() {
 
 main() {
     local root
+    local -a extras=()
     root="$(checkout)"
+    while (($#)); do
+        [[ $1 == --with && -n ${2:-} ]] || die "'$*' is not understood; usage: environment.sh [--with EXTRA]..."
+        extras+=("$2")
+        shift 2
+    done
     if [[ -n ${ARGYRO_ENV:-} ]]; then
         existing_environment "$root"
     else
-        own_environment "$root"
+        own_environment "$root" ${extras[@]+"${extras[@]}"}
     fi
 }
 

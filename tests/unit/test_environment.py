@@ -27,6 +27,8 @@ install_mtpcore() { # as pip does: replaces files, never writes into them
     mv "$1/mtpcore.new" "$1/mtpcore"
 }
 install_checkout() { install_mtpcore "$2" built; }
+check_extra() { :; }
+install_extra() { echo "$4" >> "$2/extras.new" && mv "$2/extras.new" "$2/extra-$4" && echo "$4" >> "$1/extra_installs"; }
 """
 DYING_BUILD = 'install_checkout() { install_mtpcore "$2" half; kill -KILL $$; }\n'
 SLOW_BUILD = 'install_checkout() { sleep 0.3; install_mtpcore "$2" built; }\n'
@@ -38,6 +40,8 @@ def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "a checkout"
     for name, text in {
         "envs/requirements.lock": "pip==1.0 --hash=sha256:00\n",
+        "envs/dft.lock": "gpaw==1.0 --hash=sha256:00\n",
+        "envs/teacher.lock": "torch==1.0 --hash=sha256:00\n",
         "mtpcore/cpp/core.cpp": "int main() {}\n",
         "mtpcore/src/mtpcore/__init__.py": "",
         "mtpcore/tests/test_core.py": "",
@@ -53,11 +57,12 @@ def checkout(tmp_path: Path) -> Path:
     return root
 
 
-def script(checkout: Path, stubs: str = STUBS, **variables: str) -> list[str]:
+def script(checkout: Path, stubs: str = STUBS, *, extras: tuple[str, ...] = (), **variables: str) -> list[str]:
     """The command that makes the environment of a checkout, with stubs and variables set."""
     settings = {"ARGYRO_PYTHON": sys.executable} | variables
     assignments = [f"{key}={value}" for key, value in settings.items()]
-    program = f'source "$1"\n{stubs}\nmain\n'
+    words = " ".join(f"--with {extra}" for extra in extras)
+    program = f'source "$1"\n{stubs}\nmain {words}\n'
     path = str(checkout / "scripts/environment.sh")
     return ["env", "--unset=ARGYRO_ENV", *assignments, "bash", "-c", program, "stubbed", path]
 
@@ -67,9 +72,9 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
 
 
-def make(checkout: Path, stubs: str = STUBS, **variables: str) -> Path:
+def make(checkout: Path, stubs: str = STUBS, *, extras: tuple[str, ...] = (), **variables: str) -> Path:
     """Make the environment of a checkout and return its folder."""
-    done = run(script(checkout, stubs, **variables))
+    done = run(script(checkout, stubs, extras=extras, **variables))
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     return Path(line)
@@ -152,6 +157,43 @@ def test_build_that_dies_leaves_the_old_environment(checkout: Path) -> None:
     assert run(script(checkout, STUBS + DYING_BUILD)).returncode != 0
     assert (checkout / ".venv").resolve() == before
     assert (before / "mtpcore").read_text() == "built\n"
+
+
+def extras_in(folder: Path) -> list[str]:
+    """The extras an environment holds."""
+    return sorted(path.name.removeprefix("extra-") for path in folder.glob("extra-*"))
+
+
+def test_extras_add_up_and_are_remembered(checkout: Path) -> None:
+    bare = make(checkout)
+    assert extras_in(make(checkout, extras=("dft",))) == ["dft"]
+    both = make(checkout, extras=("teacher",))
+    assert extras_in(both) == ["dft", "teacher"]
+    assert make(checkout) == both
+    assert extras_in(bare) == []
+
+
+def test_extra_is_installed_on_top_of_what_is_there(checkout: Path) -> None:
+    make(checkout, extras=("dft",))
+    make(checkout, extras=("teacher",))
+    (checkout / "mtpcore/cpp/core.cpp").write_text("int main() { return 1; }\n")
+    make(checkout)
+    assert installs(checkout) == 1
+    assert (checkout / "extra_installs").read_text().split() == ["dft", "teacher"]
+
+
+def test_changed_lock_of_an_extra_installs_it_anew(checkout: Path) -> None:
+    make(checkout, extras=("dft", "teacher"))
+    (checkout / "envs/dft.lock").write_text("gpaw==2.0 --hash=sha256:11\n")
+    assert extras_in(make(checkout)) == ["dft", "teacher"]
+    assert (checkout / "extra_installs").read_text().split() == ["dft", "teacher", "dft", "teacher"]
+
+
+def test_unknown_extra_is_refused_with_the_known_ones(checkout: Path) -> None:
+    done = run(script(checkout, extras=("torch",)))
+    assert done.returncode != 0
+    assert "--with torch: there is no such extra; allowed: dft, teacher" in done.stderr
+    assert not (checkout / ".venvs").exists()
 
 
 @pytest.mark.parametrize("has_donor", [False, True])

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from argyro.common.errors import ConfigError
+from argyro.config.load import load_mapping
+
+min_version("9.27")
+
+ROOT = Path(workflow.basedir)
+
+
+configfile: str(ROOT / "config/default.yaml")
+
+
+try:
+    settings = load_mapping(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/structures.smk"
+include: "workflow/rules/labels.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.structures.input,
+        rules.labels.input,

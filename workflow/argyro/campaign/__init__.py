@@ -1,0 +1,1 @@
+"""Running a campaign: command line, folder and lock, Snakemake, progress and the report."""

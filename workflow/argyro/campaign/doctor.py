@@ -1,0 +1,256 @@
+"""``scripts/doctor``: try what a campaign may need on a known answer, and say what each missing piece is for."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from argyro.common import mpi
+from argyro.common.errors import ArgyroError
+from argyro.config.load import ROOT
+from mtpcore.doctor import examine as examine_mtpcore
+
+from .folder import campaign_folder
+
+TIMEOUT = 120.0  # seconds a check may take
+MINIMUM_DISK_GB = 5.0
+KNOWN_TBLITE_ENERGY = -28.1942  # eV, H2 at 0.74 angstrom, GFN1-xTB
+RANK_PROGRAM = "from mpi4py import MPI; print(MPI.COMM_WORLD.size)"
+GMSH_PROGRAM = """
+import gmsh
+gmsh.initialize()
+gmsh.option.setNumber("General.Terminal", 0)
+gmsh.model.occ.addBox(0, 0, 0, 1, 2, 3)
+gmsh.model.occ.synchronize()
+gmsh.model.mesh.generate(3)
+print(round(gmsh.model.occ.getMass(3, 1), 9), len(gmsh.model.mesh.getNodes()[0]) > 8)
+"""
+DOLFINX_PROGRAM = """
+from mpi4py import MPI
+import dolfinx_solver, dolfinx, ufl
+mesh = dolfinx.mesh.create_unit_cube(MPI.COMM_SELF, 2, 2, 2)
+x = ufl.SpatialCoordinate(mesh)
+print(round(dolfinx.fem.assemble_scalar(dolfinx.fem.form(x[0] ** 2 * ufl.dx)), 9))
+"""
+TBLITE_PROGRAM = """
+import numpy as np
+from tblite.interface import Calculator
+calculator = Calculator("GFN1-xTB", np.array([1, 1]), np.array([[0, 0, 0], [0, 0, 0.74 / 0.529177210903]]))
+calculator.set("verbosity", 0)
+print(calculator.singlepoint().get("energy") * 27.211386245988)
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        topic: What was looked at.
+        state: ``ok``, ``missing`` (an option that is not installed) or ``broken``.
+        text: What was found; where it is not ok, what it is needed for and how to get it.
+        required: Whether every campaign needs it.
+    """
+
+    topic: str
+    state: str
+    text: str
+    required: bool = False
+
+
+class UnfitError(ArgyroError):
+    """Something is there and does not work."""
+
+
+class AbsentError(ArgyroError):
+    """An optional piece is not there."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to look at.
+
+    Attributes:
+        topic: Its name.
+        find: Looks, and returns what it found.
+        needed_for: What does not work without it.
+        remedy: How to get it.
+        required: Whether every campaign needs it.
+    """
+
+    topic: str
+    find: Callable[[], str]
+    needed_for: str
+    remedy: str
+    required: bool = False
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, in the order of the stages."""
+    yield Finding("Python", "ok", f"{sys.version.split()[0]} in {sys.prefix}", required=True)
+    for found in examine_mtpcore():
+        yield Finding(f"mtpcore: {found.topic}", "ok" if found.good else "broken", found.text, required=True)
+    for check in CHECKS:
+        yield _carry_out(check)
+
+
+def main() -> int:
+    """Print all findings; 1 if something that every campaign needs does not work."""
+    unfit = False
+    for finding in examine():
+        print(f"{finding.state:<8} {finding.topic}: {finding.text}", flush=True)  # noqa: T201  asked for
+        unfit = unfit or (finding.required and finding.state != "ok")
+    return int(unfit)
+
+
+def _carry_out(check: Check) -> Finding:
+    try:
+        return Finding(check.topic, "ok", check.find(), check.required)
+    except AbsentError as error:
+        state, reason = "missing", str(error)
+    except Exception as error:  # noqa: BLE001  whatever goes wrong is the finding
+        state, reason = "broken", str(error)
+    return Finding(
+        check.topic, state, f"{reason}. Needed for {check.needed_for}. To get it: {check.remedy}", check.required
+    )
+
+
+def _output(program: list[str]) -> str:
+    """What a program prints.
+
+    Raises:
+        UnfitError: it fails; with the end of what it said.
+    """
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=TIMEOUT)  # noqa: S603  our own
+    if done.returncode != 0:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
+        raise UnfitError(f"fails with exit status {done.returncode}: {last[0]}")
+    return done.stdout.strip()
+
+
+def _python(program: str) -> str:
+    return _output([sys.executable, "-P", "-c", program])
+
+
+def _expect(found: str, expected: str) -> None:
+    if found != expected:
+        raise UnfitError(f"gives {found!r} where {expected!r} is right")
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise AbsentError(f"there is no {name} on PATH")
+    return path
+
+
+def _module(name: str) -> None:
+    if find_spec(name) is None:
+        raise AbsentError(f"there is no Python package {name}")
+
+
+def _compiler() -> str:
+    compiler = os.environ.get("CXX", "g++")
+    path = _program(compiler)
+    with tempfile.TemporaryDirectory() as folder:
+        source, program = Path(folder) / "a.cpp", Path(folder) / "a"
+        source.write_text('#include <cstdio>\nint main() { std::puts(__cplusplus >= 201703L ? "17" : "old"); }\n')
+        _output([path, "-std=c++17", str(source), "-o", str(program)])
+        _expect(_output([str(program)]), "17")
+    return path
+
+
+def _mpi() -> str:
+    ranks = 2
+    sizes = _output(mpi.command([sys.executable, "-P", "-c", RANK_PROGRAM], ranks)).split()
+    if sizes != [str(ranks)] * ranks:
+        raise UnfitError(f"{ranks} ranks see a world of {', '.join(sizes)}: the launcher belongs to another MPI")
+    return f"{ranks} ranks see each other ({mpi.command([], ranks)[0]})"
+
+
+def _gmsh() -> str:
+    _expect(_python(GMSH_PROGRAM), "6.0 True")
+    return "meshes a box"
+
+
+def _dolfinx() -> str:
+    _expect(_python(DOLFINX_PROGRAM), "0.333333333")
+    return "compiles and integrates a form"
+
+
+def _tblite() -> str:
+    energy = float(_python(TBLITE_PROGRAM))
+    if abs(energy - KNOWN_TBLITE_ENERGY) > 1e-3:  # noqa: PLR2004  eV
+        raise UnfitError(f"H2 has {energy:.4f} eV instead of {KNOWN_TBLITE_ENERGY} eV")
+    return f"GFN1-xTB energy of H2 {energy:.4f} eV"
+
+
+def _gpaw() -> str:
+    _module("gpaw")
+    energy = float(_python((ROOT / "scripts/doctor_gpaw.py").read_text()))
+    return f"energy of H2 {energy:.2f} eV"
+
+
+def _sevennet() -> str:
+    _module("torch")
+    _module("sevenn")
+    return "SevenNet and torch are installed"
+
+
+def _slurm() -> str:
+    _program("sbatch")
+    return f"{_output(['sbatch', '--version'])}, {len(_output(['sinfo', '--noheader']).splitlines())} partitions' lines"
+
+
+def _gpu() -> str:
+    return _output([_program("nvidia-smi"), "--query-gpu=name", "--format=csv,noheader"]).replace("\n", ", ")
+
+
+def _disk() -> str:
+    folder = campaign_folder("x").parent
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < MINIMUM_DISK_GB:
+        raise UnfitError(f"only {free:.1f} GB free in {folder}")
+    return f"{free:.0f} GB free in {folder}"
+
+
+def _external(*names: str) -> Callable[[], str]:
+    """A check for programs that are only looked for: their known answers belong to the labels' own sanity test."""
+    return lambda: ", ".join(_program(name) for name in names)
+
+
+CHECKS = (
+    Check(
+        "C++ compiler", _compiler, "building mtpcore, and DOLFINx's forms", "sudo apt-get install g++", required=True
+    ),
+    Check("MPI", _mpi, "LAMMPS and DOLFINx on several cores", "unset ARGYRO_MPIEXEC, or see README.md", required=True),
+    Check(
+        "gmsh",
+        _gmsh,
+        "meshes of polycrystals (continuum)",
+        "sudo apt-get install libgl1 libglu1-mesa libx11-6 libxcursor1 libxext6 libxfixes3 libxft2 libxinerama1 "
+        "libxrender1 libfontconfig1",
+    ),
+    Check("DOLFINx", _dolfinx, "finite elements (continuum)", "delete .venvs and run scripts/run again"),
+    Check("tblite", _tblite, "GFN1-xTB labels", "delete .venvs and run scripts/run again"),
+    Check("GPAW", _gpaw, "PBE labels without a licence (labels.backend: gpaw)", "scripts/run --with dft"),
+    Check("SevenNet", _sevennet, "labels by 7net-0 (labels.backend: sevennet)", "scripts/run --with teacher"),
+    Check("CP2K", _external("cp2k"), "labels.backend: cp2k", "sudo apt-get install cp2k cp2k-data"),
+    Check("Quantum ESPRESSO", _external("pw.x"), "labels.backend: espresso", "sudo apt-get install quantum-espresso"),
+    Check("VASP", _external("vasp_std"), "labels.backend: vasp", "a licence of vasp.at and your site's module"),
+    Check("Slurm", _slurm, "running on a cluster (--profile slurm)", "ask for an account, or log in to the cluster"),
+    Check("GPU", _gpu, "molecular dynamics on a GPU", "a machine with an NVIDIA GPU and its driver"),
+    Check(
+        "disk", _disk, "the results of a campaign", "free some, or set ARGYRO_RESULTS to a larger disk", required=True
+    ),
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

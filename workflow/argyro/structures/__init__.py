@@ -1,0 +1,1 @@
+"""Atomic structures: bulk cells and seeds, each with a report that proves it sound."""
