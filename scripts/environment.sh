@@ -286,15 +286,19 @@ pip_install() {
         "$folder/bin/python" -m pip install "$@"
 }
 
-# pip and setuptools go first: two packages of the lock come as source only, and building them without isolation keeps
-# every file that is run covered by a hash.
+# What builds others goes first: some packages come as source only, and building them without isolation keeps every file
+# that is run covered by a hash. Arguments: folder, lock, log, and an expression for the names.
+install_first() {
+    awk -v names="^($4)==" '/^[a-z0-9]/ {wanted = $0 ~ names} wanted' "$2" >"$1/first.lock"
+    [[ ! -s $1/first.lock ]] || logged "$3" pip_install "$1" --require-hashes --no-deps -r "$1/first.lock"
+}
+
 install_locked() {
     local root=$1 python=$2 folder=$3 log=$4
     local lock=$root/envs/requirements.lock
     note "installing the locked packages into $folder (2.3 GB, some minutes; log: $log)"
     logged "$log" "$python" -m venv --prompt argyro "$folder"
-    awk '/^[a-z0-9]/ {wanted = /^(pip|setuptools)==/} wanted' "$lock" >"$folder/first.lock"
-    logged "$log" pip_install "$folder" --require-hashes --no-deps -r "$folder/first.lock"
+    install_first "$folder" "$lock" "$log" 'pip|setuptools'
     logged "$log" pip_install "$folder" --require-hashes --no-build-isolation -r "$lock"
 }
 
@@ -307,7 +311,7 @@ extra_packages() {
 
 # GPAW is built serial: with MPI it would load the system's beside the environment's own.
 gpaw_configuration() {
-    printf '%s\n' "mpi = False" "fftw = True" "libraries = ['xc', 'openblas', 'fftw3']"
+    printf '%s\n' "compiler = '${CXX:-g++}'" "mpi = False" "fftw = True" "libraries = ['xc', 'openblas', 'fftw3']"
 }
 
 missing_packages() {
@@ -331,7 +335,8 @@ check_extra() {
 install_extra() {
     local root=$1 folder=$2 log=$3 name=$4
     note "installing the extra '$name' (log: $log)"
-    gpaw_configuration >"$folder/gpaw_siteconfig.py"
+    [[ $name != dft ]] || gpaw_configuration >"$folder/gpaw_siteconfig.py"
+    install_first "$folder" "$root/envs/$name.lock" "$log" pybind11
     GPAW_CONFIG=$folder/gpaw_siteconfig.py \
         logged "$log" pip_install "$folder" --require-hashes --no-deps --no-build-isolation -r "$root/envs/$name.lock"
 }

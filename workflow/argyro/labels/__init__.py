@@ -1,0 +1,1 @@
+"""Energies, forces and stresses of structures: backends behind one protocol, results named by their content."""

@@ -1,0 +1,165 @@
+"""PBE by Quantum ESPRESSO (pw.x) with the user's pseudopotentials."""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.io.espresso import read_espresso_out, write_espresso_in
+from ase.units import Rydberg
+
+from argyro.common.errors import LabelError
+from argyro.common.files import sha256_of_file
+from argyro.config.labels import LabelsConfig, ProtocolName
+
+from .base import Calculation, NotConvergedError
+from .external import require_program, run_program, scratch_folder
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Numerical settings.
+
+    Attributes:
+        cutoff_eV: Of the plane waves; the density's is four times that.
+        kpoints: Mesh.
+        smearing_eV: Width of the Fermi-Dirac smearing.
+        energy_tolerance: Of self-consistency, Ry.
+    """
+
+    cutoff_eV: float
+    kpoints: tuple[int, int, int]
+    smearing_eV: float
+    energy_tolerance: float
+
+
+PROTOCOLS: dict[ProtocolName, Protocol] = {
+    "fast": Protocol(40 * Rydberg, (1, 1, 1), 0.05, 1e-8),
+    "moderate": Protocol(60 * Rydberg, (1, 1, 1), 0.05, 1e-9),
+    "paper": Protocol(80 * Rydberg, (2, 2, 2), 0.05, 1e-10),
+}
+LADDER: tuple[dict[str, Any], ...] = (
+    {"electron_maxstep": 100, "mixing_beta": 0.4},
+    {"electron_maxstep": 200, "mixing_beta": 0.2, "mixing_mode": "local-TF"},
+    {"electron_maxstep": 400, "mixing_beta": 0.1, "mixing_ndim": 12, "diagonalization": "cg"},
+)
+
+
+class EspressoBackend:
+    """See `Backend`."""
+
+    rungs = len(LADDER)
+
+    def __init__(self, config: LabelsConfig) -> None:
+        protocol, own = PROTOCOLS[config.protocol], config.espresso
+        require_program(own.command, "labels.espresso.command")
+        assert own.pseudopotentials is not None  # noqa: S101  for the type checker: the configuration has seen to it
+        self._command, self._folder = own.command, own.pseudopotentials
+        self._files = find_pseudopotentials(self._folder)
+        self._protocol = protocol
+        self.settings: dict[str, Any] = {
+            "backend": "espresso",
+            "xc": "PBE",
+            "cutoff_eV": own.cutoff_eV or protocol.cutoff_eV,
+            "kpoints": list(own.kpoints or protocol.kpoints),
+            "smearing_eV": own.smearing_eV or protocol.smearing_eV,
+            "energy_tolerance_Ry": protocol.energy_tolerance,
+        }
+        mesh = "x".join(map(str, self.settings["kpoints"]))
+        self.level_of_theory = f"PBE/QE/PW{self.settings['cutoff_eV']:.0f}/{mesh}/FD{self.settings['smearing_eV']:g}"
+        self.pseudopotentials = {element: sha256_of_file(file) for element, file in self._files.items()}
+        self.code_version = f"pw.x {_version(own.command)}"
+
+    def calculate(self, atoms: Atoms, rung: int) -> Calculation:
+        """See `Backend`."""
+        if lacking := sorted(set(atoms.get_chemical_symbols()) - set(self._files)):
+            raise LabelError(f"{self._folder} has no pseudopotential of {', '.join(lacking)}")
+        with scratch_folder() as folder:
+            with (folder / "label.in").open("w") as file:
+                self.write_input(file, atoms, rung)
+            output = run_program([*self._command, "-in", "label.in"], folder)
+        return parse_output(output)
+
+    def write_input(self, file: Any, atoms: Atoms, rung: int) -> None:
+        """Write pw.x's input of one single point."""
+        ladder = LADDER[rung]
+        data = {
+            "control": {"calculation": "scf", "tprnfor": True, "tstress": True, "pseudo_dir": str(self._folder)},
+            "system": {
+                "ecutwfc": self.settings["cutoff_eV"] / Rydberg,
+                "input_dft": "PBE",
+                "occupations": "smearing",
+                "smearing": "fermi-dirac",
+                "degauss": self.settings["smearing_eV"] / Rydberg,
+                "nosym": True,
+            },
+            "electrons": {"conv_thr": self.settings["energy_tolerance_Ry"], **ladder},
+        }
+        mesh = self.settings["kpoints"]
+        names = {element: path.name for element, path in self._files.items()}
+        plain = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
+        write_espresso_in(
+            file,
+            plain,
+            input_data=data,
+            pseudopotentials=names,
+            kpts=None if mesh == [1, 1, 1] else mesh,
+            koffset=(0, 0, 0),
+        )
+
+
+def _version(command: Sequence[str]) -> str:
+    """Version that pw.x prints before it misses its input."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
+    found = re.search(r"Program PWSCF v\.(\S+)", done.stdout)
+    return found.group(1) if found else "of unknown version"
+
+
+def find_pseudopotentials(folder: Path) -> dict[str, Path]:
+    """The file of each element: its name begins with the element and a dot, dash or underscore.
+
+    Raises:
+        LabelError: no such files, or two of one element.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted(folder.glob("*")):
+        if match := re.match(r"([A-Z][a-z]?)[._-]", file.name):
+            if match.group(1) in found:
+                raise LabelError(
+                    f"{folder} has two files of {match.group(1)}: {found[match.group(1)].name}, {file.name}"
+                )
+            found[match.group(1)] = file
+    if not found:
+        raise LabelError(f"{folder} has no pseudopotentials; their names begin with the element, such as Li.upf")
+    return found
+
+
+def parse_output(text: str) -> Calculation:
+    """Read the output; only a printed proof of convergence counts.
+
+    Raises:
+        NotConvergedError: no proof of self-consistency.
+        LabelError: the output cannot be read.
+    """
+    steps = re.search(r"convergence has been achieved in\s+(\d+) iterations", text)
+    if steps is None or "convergence NOT achieved" in text:
+        raise NotConvergedError("pw.x's output has no proof of self-consistency")
+    try:
+        atoms = next(iter(read_espresso_out(StringIO(text), index=slice(-1, None))))
+        energy, forces, stress = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+    except Exception as error:
+        raise LabelError(f"the output of pw.x cannot be read: {error}") from error
+    # With smearing "!    total energy" is the free energy, and -TS stands beside it
+    entropy = re.search(r"smearing contrib\. \(-TS\)\s*=\s*(-?\d+\.\d+) Ry", text)
+    half = float(entropy.group(1)) * Rydberg / 2 if entropy else 0.0
+    return Calculation(float(energy), np.asarray(forces), np.asarray(stress), float(energy) - half, int(steps.group(1)))
+
+
+def open_backend(config: LabelsConfig) -> EspressoBackend:
+    """The backend, ready to label."""
+    return EspressoBackend(config)

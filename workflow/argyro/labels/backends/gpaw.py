@@ -1,0 +1,124 @@
+"""PBE by GPAW in plane waves, serial: one label per core."""
+
+import os
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from argyro.common.errors import LabelError, MissingDependencyError
+from argyro.common.files import sha256_of_file
+from argyro.config.labels import LabelsConfig, ProtocolName
+
+from .base import Calculation, NotConvergedError
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Numerical settings.
+
+    Attributes:
+        cutoff_eV: Of the plane waves.
+        kpoints: Mesh.
+        smearing_eV: Width of the Fermi-Dirac smearing.
+        energy_tolerance: Of self-consistency, eV per valence electron.
+    """
+
+    cutoff_eV: float
+    kpoints: tuple[int, int, int]
+    smearing_eV: float
+    energy_tolerance: float
+
+
+PROTOCOLS: dict[ProtocolName, Protocol] = {
+    "fast": Protocol(300.0, (1, 1, 1), 0.05, 1e-4),
+    "moderate": Protocol(350.0, (1, 1, 1), 0.05, 1e-5),
+    "paper": Protocol(500.0, (2, 2, 2), 0.05, 1e-6),
+}
+LADDER: tuple[dict[str, Any], ...] = (
+    {"maxiter": 100},
+    {"maxiter": 250, "mixer": {"backend": "pulay", "beta": 0.02, "nmaxold": 5, "weight": 100.0}},
+    {"maxiter": 400, "mixer": {"backend": "pulay", "beta": 0.01, "nmaxold": 8, "weight": 100.0}, "eigensolver": "cg"},
+)
+
+
+class GpawBackend:
+    """See `Backend`."""
+
+    rungs = len(LADDER)
+
+    def __init__(self, config: LabelsConfig) -> None:
+        try:
+            self.code_version = f"gpaw {version('gpaw')}, gpaw-data {version('gpaw-data')}"
+        except PackageNotFoundError as error:
+            raise MissingDependencyError(
+                f"labels.backend gpaw needs {error.name}, which is not installed; run: scripts/run --with dft"
+            ) from None
+        protocol, own = PROTOCOLS[config.protocol], config.gpaw
+        self.settings: dict[str, Any] = {
+            "backend": "gpaw",
+            "xc": "PBE",
+            "cutoff_eV": own.cutoff_eV or protocol.cutoff_eV,
+            "kpoints": list(own.kpoints or protocol.kpoints),
+            "smearing_eV": own.smearing_eV or protocol.smearing_eV,
+            "energy_tolerance_eV_per_electron": protocol.energy_tolerance,
+        }
+        mesh = "x".join(map(str, self.settings["kpoints"]))
+        self.level_of_theory = f"PBE/GPAW/PW{self.settings['cutoff_eV']:g}/{mesh}/FD{self.settings['smearing_eV']:g}"
+        self.pseudopotentials = _dataset_hashes()
+
+    def calculate(self, atoms: Atoms, rung: int) -> Calculation:
+        """See `Backend`."""
+        from gpaw import GPAW, PW, FermiDirac, KohnShamConvergenceError  # noqa: PLC0415  optional
+
+        calculator = GPAW(
+            mode=PW(self.settings["cutoff_eV"]),
+            xc=self.settings["xc"],
+            kpts={"size": self.settings["kpoints"], "gamma": True},
+            occupations=FermiDirac(self.settings["smearing_eV"]),
+            convergence={"energy": self.settings["energy_tolerance_eV_per_electron"]},
+            symmetry={"point_group": False},
+            txt=None,
+            **LADDER[rung],
+        )
+        atoms = atoms.copy()
+        atoms.calc = calculator
+        try:
+            free_energy = atoms.get_potential_energy(force_consistent=True)
+            forces, stress = atoms.get_forces(), atoms.get_stress()
+        except KohnShamConvergenceError as error:
+            raise NotConvergedError(str(error) or "self-consistency was not reached") from None
+        except Exception as error:
+            raise LabelError(f"GPAW failed: {error}") from error
+        top, bottom = calculator.get_homo_lumo()
+        return Calculation(
+            float(free_energy),
+            np.asarray(forces),
+            np.asarray(stress),
+            float(atoms.get_potential_energy()),
+            int(calculator.get_number_of_iterations()),
+            float(bottom - top),
+        )
+
+
+def _dataset_hashes() -> dict[str, str]:
+    """Hashes of the PAW datasets for PBE, by element; a folder of GPAW_SETUP_PATH goes before gpaw-data."""
+    import gpaw_data  # noqa: PLC0415  optional
+
+    folders = [Path(folder) for folder in os.environ.get("GPAW_SETUP_PATH", "").split(":") if folder]
+    folders.append(Path(gpaw_data.__file__).parent / "setups")
+    files = {
+        file.name.split(".")[0]: file
+        for folder in reversed(folders)
+        for file in folder.glob("*.PBE*")
+        if file.name.split(".")[1] == "PBE"
+    }
+    return {element: sha256_of_file(file) for element, file in sorted(files.items())}
+
+
+def open_backend(config: LabelsConfig) -> GpawBackend:
+    """The backend, ready to label."""
+    return GpawBackend(config)

@@ -1,0 +1,39 @@
+"""A given moment tensor potential as the teacher: milliseconds per label, and the truth is known."""
+
+from importlib.metadata import version
+from typing import Any
+
+from ase import Atoms
+
+from argyro.common.files import sha256_of_file
+from argyro.config.labels import LabelsConfig
+from mtpcore.ase import MTP
+
+from .base import Calculation
+
+
+class MtpBackend:
+    """See `Backend`."""
+
+    rungs = 1
+
+    def __init__(self, config: LabelsConfig) -> None:
+        path = config.mtp.potential
+        assert path is not None  # noqa: S101  for the type checker: the configuration has seen to it
+        digest = sha256_of_file(path)
+        self._calculator = MTP(path, species=list(config.mtp.species))
+        self.level_of_theory = f"mtp:{digest[:12]}"
+        self.settings: dict[str, Any] = {"backend": "mtp", "species": list(config.mtp.species)}
+        self.pseudopotentials = {"*": digest}
+        self.code_version = f"mtpcore {version('mtpcore')}"
+
+    def calculate(self, atoms: Atoms, rung: int) -> Calculation:  # noqa: ARG002  one rung only
+        """See `Backend`."""
+        atoms = atoms.copy()
+        atoms.calc = self._calculator
+        return Calculation(atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress())
+
+
+def open_backend(config: LabelsConfig) -> MtpBackend:
+    """The backend, ready to label."""
+    return MtpBackend(config)

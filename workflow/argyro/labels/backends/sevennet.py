@@ -1,0 +1,42 @@
+"""Labels by a foundation model of SevenNet: a fraction of a second each."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ase import Atoms
+
+from argyro.common.errors import MissingDependencyError
+from argyro.config.labels import LabelsConfig
+
+from .base import Calculation
+
+
+class SevennetBackend:
+    """See `Backend`."""
+
+    rungs = 1
+    pseudopotentials: dict[str, str] = {}  # noqa: RUF012  the weights belong to the package
+
+    def __init__(self, config: LabelsConfig) -> None:
+        try:
+            self.code_version = f"sevenn {version('sevenn')}, torch {version('torch')}"
+            from sevenn.calculator import SevenNetCalculator  # noqa: PLC0415  optional
+        except (PackageNotFoundError, ImportError) as error:
+            raise MissingDependencyError(
+                f"labels.backend sevennet needs {error.name}, which is not installed; run: scripts/run --with teacher"
+            ) from None
+        own = config.sevennet
+        self._calculator = SevenNetCalculator(own.model, device=own.device)
+        self.level_of_theory = f"SevenNet/{own.model}"
+        self.settings: dict[str, Any] = {"backend": "sevennet", "model": own.model}
+
+    def calculate(self, atoms: Atoms, rung: int) -> Calculation:  # noqa: ARG002  one rung only
+        """See `Backend`."""
+        atoms = atoms.copy()
+        atoms.calc = self._calculator
+        return Calculation(float(atoms.get_potential_energy()), atoms.get_forces(), atoms.get_stress())
+
+
+def open_backend(config: LabelsConfig) -> SevennetBackend:
+    """The backend, ready to label."""
+    return SevennetBackend(config)

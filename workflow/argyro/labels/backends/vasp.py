@@ -1,0 +1,171 @@
+"""PBE by VASP. Only input files and the parser can be tested without a licence."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+from ase import Atoms
+from ase.io.vasp import write_vasp
+from ase.units import GPa
+
+from argyro.common.errors import LabelError
+from argyro.common.files import sha256_of_file
+from argyro.config.labels import LabelsConfig, ProtocolName
+
+from .base import Calculation, FloatArray, NotConvergedError
+from .external import require_program, run_program, scratch_folder, to_voigt
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Numerical settings.
+
+    Attributes:
+        cutoff_eV: Of the plane waves.
+        kpoints: Mesh.
+        smearing_eV: Width of the Gaussian smearing.
+        energy_tolerance: Of self-consistency, eV.
+    """
+
+    cutoff_eV: float
+    kpoints: tuple[int, int, int]
+    smearing_eV: float
+    energy_tolerance: float
+
+
+PROTOCOLS: dict[ProtocolName, Protocol] = {
+    "fast": Protocol(400.0, (1, 1, 1), 0.05, 1e-5),
+    "moderate": Protocol(450.0, (1, 1, 1), 0.05, 1e-6),
+    "paper": Protocol(500.0, (1, 1, 1), 0.05, 1e-6),
+}
+LADDER: tuple[dict[str, Any], ...] = (
+    {"ALGO": "Normal", "NELM": 100},
+    {"ALGO": "Normal", "NELM": 200, "AMIX": 0.1, "BMIX": 0.01},
+    {"ALGO": "All", "NELM": 300},
+)
+
+
+class VaspBackend:
+    """See `Backend`."""
+
+    rungs = len(LADDER)
+
+    def __init__(self, config: LabelsConfig) -> None:
+        protocol, own = PROTOCOLS[config.protocol], config.vasp
+        require_program(own.command, "labels.vasp.command")
+        assert own.potentials is not None  # noqa: S101  for the type checker: the configuration has seen to it
+        self._command, self._folder, self._datasets = own.command, own.potentials, own.datasets
+        self.settings: dict[str, Any] = {
+            "backend": "vasp",
+            "xc": "PBE",
+            "cutoff_eV": own.cutoff_eV or protocol.cutoff_eV,
+            "kpoints": list(own.kpoints or protocol.kpoints),
+            "smearing_eV": own.smearing_eV or protocol.smearing_eV,
+            "energy_tolerance_eV": protocol.energy_tolerance,
+            "datasets": dict(sorted(own.datasets.items())),
+        }
+        mesh = "x".join(map(str, self.settings["kpoints"]))
+        self.level_of_theory = f"PBE/VASP/PW{self.settings['cutoff_eV']:g}/{mesh}/G{self.settings['smearing_eV']:g}"
+        self.pseudopotentials = {
+            path.parent.name.partition("_")[0]: sha256_of_file(path)
+            for path in sorted(self._folder.glob("*/POTCAR"))
+            if path.parent.name == self._dataset(path.parent.name.partition("_")[0])
+        }
+        self.code_version = f"vasp {own.version}"
+
+    def calculate(self, atoms: Atoms, rung: int) -> Calculation:
+        """See `Backend`."""
+        order = np.argsort(atoms.numbers, kind="stable")
+        with scratch_folder() as folder:
+            write_inputs(folder, atoms[order], self.settings, rung, self._potcar)
+            run_program(self._command, folder)
+            found = parse_vasprun(folder / "vasprun.xml", LADDER[rung]["NELM"])
+        forces = np.empty_like(found.forces)
+        forces[order] = found.forces
+        return Calculation(found.energy, forces, found.stress, found.energy_zero_smearing, found.scf_steps)
+
+    def _dataset(self, element: str) -> str:
+        return self._datasets.get(element, element)
+
+    def _potcar(self, element: str) -> str:
+        path = self._folder / self._dataset(element) / "POTCAR"
+        try:
+            return path.read_text(encoding="latin-1")
+        except OSError:
+            raise LabelError(
+                f"there is no {path}; labels.vasp.datasets says which dataset each element has, and "
+                "labels.vasp.potentials where they are"
+            ) from None
+
+
+def write_inputs(folder: Path, atoms: Atoms, settings: dict[str, Any], rung: int, potcar: Any) -> None:
+    """Write INCAR, KPOINTS, POSCAR and POTCAR of one single point.
+
+    Args:
+        folder: Where.
+        atoms: Atoms sorted by element.
+        settings: Of the backend.
+        rung: Of the ladder.
+        potcar: Text of the dataset of an element.
+    """
+    incar = {
+        "PREC": "Accurate",
+        "GGA": "PE",
+        "ENCUT": settings["cutoff_eV"],
+        "EDIFF": settings["energy_tolerance_eV"],
+        "ISMEAR": 0,
+        "SIGMA": settings["smearing_eV"],
+        "ISPIN": 1,
+        "ISYM": 0,
+        "NSW": 0,
+        "IBRION": -1,
+        "ISIF": 2,
+        "LREAL": ".FALSE.",
+        "LWAVE": ".FALSE.",
+        "LCHARG": ".FALSE.",
+    } | LADDER[rung]
+    (folder / "INCAR").write_text("".join(f"{key} = {value}\n" for key, value in incar.items()))
+    mesh = " ".join(map(str, settings["kpoints"]))
+    (folder / "KPOINTS").write_text(f"Gamma-centred mesh\n0\nGamma\n{mesh}\n0 0 0\n")
+    write_vasp(folder / "POSCAR", Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True))
+    elements = list(dict.fromkeys(atoms.get_chemical_symbols()))
+    (folder / "POTCAR").write_text("".join(potcar(element) for element in elements), encoding="latin-1")
+
+
+def parse_vasprun(path: Path, step_limit: int) -> Calculation:
+    """Read vasprun.xml; a run that used all its electronic steps has not converged, which VASP does not call an error.
+
+    Args:
+        path: The file.
+        step_limit: NELM of the run.
+
+    Raises:
+        NotConvergedError: the electronic loop did not converge.
+        LabelError: the file is missing, damaged or lacks something.
+    """
+    try:
+        last = ET.parse(path).getroot().findall("calculation")[-1]  # noqa: S314  written by our own run
+        energies = {item.get("name"): float(item.text or "nan") for item in last.findall("energy/i")}
+        forces, stress = _array(last, "forces"), _array(last, "stress")
+        energy, zero = energies["e_fr_energy"], energies["e_0_energy"]
+    except (OSError, ET.ParseError, IndexError, KeyError, ValueError, AttributeError) as error:
+        raise LabelError(f"VASP's vasprun.xml is not complete: {error}") from None
+    steps = len(last.findall("scstep"))
+    if steps >= step_limit:
+        raise NotConvergedError(f"VASP used all its {step_limit} electronic steps")
+    return Calculation(energy, forces, to_voigt(-stress * 0.1 * GPa), zero, steps)  # VASP's is a pressure in kbar
+
+
+def _array(calculation: ET.Element, name: str) -> FloatArray:
+    rows = calculation.findall(f"varray[@name='{name}']/v")
+    if not rows:
+        raise ValueError(f"no {name}")
+    return np.array([[float(word) for word in re.split(r"\s+", (row.text or "").strip())] for row in rows])
+
+
+def open_backend(config: LabelsConfig) -> VaspBackend:
+    """The backend, ready to label."""
+    return VaspBackend(config)
