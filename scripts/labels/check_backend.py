@@ -17,7 +17,8 @@ CELL = (1, 1, 1)
 with job(snakemake.log[0]):
     params = snakemake.params
     material = Material.model_validate(params.material)
-    atoms = build_bulk(material, CELL, limits=DistanceLimits.model_validate(params.limits), seed=params.seed)
+    limits = DistanceLimits.model_validate(params.limits)
+    atoms = build_bulk(material, CELL, lithium_sites="48h", limits=limits, seed=params.seed)
     atoms.rattle(RATTLE, seed=params.seed % 2**32)
     result = examine(open_backend(LabelsConfig.model_validate(params.labels)), atoms)
     require_sane(result)

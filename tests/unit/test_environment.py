@@ -28,7 +28,11 @@ install_mtpcore() { # as pip does: replaces files, never writes into them
 }
 install_checkout() { install_mtpcore "$2" built; }
 check_extra() { :; }
-install_extra() { echo "$4" >> "$2/extras.new" && mv "$2/extras.new" "$2/extra-$4" && echo "$4" >> "$1/extra_installs"; }
+install_extra() {
+    echo "$4" > "$2/new"
+    mv "$2/new" "$2/extra-$4"
+    echo "$4" >> "$1/extra_installs"
+}
 """
 DYING_BUILD = 'install_checkout() { install_mtpcore "$2" half; kill -KILL $$; }\n'
 SLOW_BUILD = 'install_checkout() { sleep 0.3; install_mtpcore "$2" built; }\n'

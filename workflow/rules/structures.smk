@@ -1,10 +1,19 @@
 # Atomic structures: bulk cells and seeds, each an extxyz file with the validator's report beside it.
+SHAPE = "x".join(map(str, settings.structures.bulk.supercell))
 BULK = [
-    f"{material}-bulk-{'x'.join(map(str, settings.structures.bulk.supercell))}-a{arrangement}"
+    f"{material}-bulk-{SHAPE}-a{arrangement}"
     for material in MATERIALS
     for arrangement in range(settings.structures.bulk.arrangements)
 ]
 SEEDS = [f"{material}-seeds" for material in MATERIALS]
+
+
+def seed_settings():
+    """Settings that seeds depend on."""
+    bulk = settings_of(settings.structures.bulk)
+    return settings_of(settings.structures) | {
+        "bulk": {"lithium_sites": bulk["lithium_sites"]}
+    }
 
 
 rule structures:
@@ -32,7 +41,7 @@ rule build_bulk:
         runtime=10,
     params:
         material=material_of,
-        supercell=lambda wildcards: [int(n) for n in wildcards.shape.split("x")],
+        supercell=settings.structures.bulk.supercell,
         lithium_sites=settings.structures.bulk.lithium_sites,
         limits=settings_of(settings.structures.limits),
         seed=lambda wildcards: seed_for(settings.seed, "bulk", *wildcards),
@@ -56,9 +65,7 @@ rule build_seeds:
         runtime=10,
     params:
         material=material_of,
-        lithium_sites=settings.structures.bulk.lithium_sites,
-        seeds=settings_of(settings.structures.seeds),
-        limits=settings_of(settings.structures.limits),
+        structures=seed_settings(),
         seed=lambda wildcards: seed_for(settings.seed, "seeds", wildcards.material),
     script:
         "../../scripts/structures/build_seeds.py"

@@ -4,6 +4,7 @@ ASE reads every digit but writes eight decimals only, too few for files that are
 """
 
 from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,13 @@ def read_structures(path: Path) -> list[Atoms]:
         FileError: missing, empty or damaged.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            structures = list(read_xyz(file, index=slice(None)))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise FileError(f"{path} is not a text file") from None
+    try:
+        structures = list(read_xyz(StringIO(text), index=slice(None)))
     except Exception as error:  # noqa: BLE001  ASE's reader raises anything
         raise FileError(f"{path} is not an extended XYZ file: {error}") from None
     if not structures:

@@ -170,8 +170,8 @@ def _tblite_refusal(method: str, elements: set[str]) -> str | None:
     """Measured with tblite 0.8.0 on lightly rattled periodic cells of argyrodites."""
     if method == "GFN1-xTB" and (heavy := sorted(elements & {"Br", "I"})):
         return (
-            f"GFN1-xTB is broken for periodic cells with {' and '.join(heavy)}: forces of 150 eV/angstrom and pressures "
-            "of -30 GPa on a lightly rattled cell; use labels.backend gpaw or sevennet"
+            f"GFN1-xTB is broken for periodic cells with {' and '.join(heavy)}: forces of 150 eV/angstrom and "
+            "pressures of -30 GPa on a lightly rattled cell; use labels.backend gpaw or sevennet"
         )
     if method == "GFN2-xTB" and "Cl" in elements:
         return "GFN2-xTB does not converge for periodic cells with Cl; use labels.tblite.method GFN1-xTB, or gpaw"

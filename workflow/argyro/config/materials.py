@@ -2,7 +2,8 @@
 
 from fractions import Fraction
 from functools import cached_property
-from math import lcm
+from itertools import product
+from math import ceil, floor, gcd, lcm, prod
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -12,6 +13,10 @@ from .composition import HALOGENS, OXIDATION_STATES, Composition, charge, elemen
 
 FORMULA_UNITS_PER_CELL = 4  # of an argyrodite's cubic cell
 LITHIUM_PAIRS = 6  # per formula unit: pairs of 48h sites, each of which holds at most one ion
+SULFUR_PER_TETRAHEDRON = 4
+LATTICE_CONSTANTS = {"Cl": 9.8614, "Br": 9.9850, "I": 10.1414}
+"""Of the cubic cell, angstrom; experiment at 300 K (Kraft et al., J. Am. Chem. Soc. 139, 10909 (2017))."""
+EXCHANGE_TOLERANCE_PERCENT = 0.005 + 1e-9  # so that 33.33 means a third, and 84.38 means 84.375
 ANION_SITES = 6  # per formula unit: four sulfur atoms around phosphorus, one site 4a and one 4c
 
 
@@ -97,11 +102,14 @@ class Material(Section):
         for element in [*named, *self.oxidation_states]:
             if element not in self.composition:
                 raise ValueError(
-                    f"{element} is named in the material {self.id}, and its formula {self.formula} has none"
+                    f"{element} is named in the material {self.id}, but is not in its formula {self.formula}; set "
+                    "mobile, rigid_units ([] for none) and oxidation_states to what the formula holds"
                 )
-        expected = "".join(self.halides) if self.cif is None else self.anion
-        if self.anion != expected or any(element not in self.composition for element in parse_formula(self.anion)):
-            raise ValueError(f"anion '{self.anion}' does not fit the formula {self.formula}; expected '{expected}'")
+        halides = "".join(self.halides)
+        if not set(parse_formula(self.anion)) <= set(self.composition) or (self.cif is None and self.anion != halides):
+            raise ValueError(
+                f"anion '{self.anion}' does not fit the formula {self.formula}; expected its halides, '{halides}'"
+            )
         return self
 
     @model_validator(mode="after")
@@ -111,18 +119,37 @@ class Material(Section):
                 raise ValueError(
                     "exchange_percent belongs to argyrodites; with a cif its occupancies say who sits where"
                 )
+            if self.lattice_constant_angstrom is not None:
+                raise ValueError("lattice_constant_angstrom belongs to argyrodites; a cif has its own cell")
             return self
-        amounts = self.composition
-        anions = amounts.get("S", Fraction(0)) + self.halide_amount
-        fits = set(amounts) == {"Li", "P", "S", *self.halides} and amounts["P"] == 1 and anions == ANION_SITES
-        if not fits or amounts["S"] < ANION_SITES - 2 or amounts["Li"] > LITHIUM_PAIRS or not self.halides:
-            raise ValueError(f"{self.formula} is no argyrodite such as Li6PS5Cl; give its crystal structure as cif")
-        if Fraction(str(self.exchange_percent)) / 100 > self.free_sulfur_amount:
+        if not self._is_argyrodite():
+            raise ValueError(
+                f"{self.formula} is no argyrodite such as Li6PS5Cl, Li6PS5Cl0.5Br0.5 or Li5.5PS4.5Cl1.5; correct it, "
+                "or give its crystal structure as cif"
+            )
+        if self.exchange_percent > 100 * self.free_sulfur_amount:
             raise ValueError(
                 f"exchange_percent {self.exchange_percent:g} needs more free sulfur than {self.formula} has; at most "
                 f"{float(100 * self.free_sulfur_amount):g}"
             )
         return self
+
+    def _is_argyrodite(self) -> bool:
+        """Whether this is Li(7-h) P S(6-h) X(h), with one to two halides Cl, Br, I per formula unit.
+
+        With fewer than one, sulfur on halide sites would be there without exchange; with more than two, no tetrahedron
+        would be whole.
+        """
+        amounts = self.composition
+        return (
+            set(amounts) == {"Li", "P", "S", *self.halides}
+            and set(self.halides) <= set(LATTICE_CONSTANTS)
+            and amounts["P"] == 1
+            and 1 <= self.halide_amount <= ANION_SITES - SULFUR_PER_TETRAHEDRON
+            and amounts["S"] + self.halide_amount == ANION_SITES
+            and amounts["Li"] + self.halide_amount == LITHIUM_PAIRS + 1
+            and self.mobile == "Li"
+        )
 
     @property
     def halide_amount(self) -> Fraction:
@@ -132,7 +159,15 @@ class Material(Section):
     @property
     def free_sulfur_amount(self) -> Fraction:
         """Sulfur outside the tetrahedra, per formula unit of an argyrodite."""
-        return self.composition["S"] - (ANION_SITES - 2)
+        return self.composition["S"] - SULFUR_PER_TETRAHEDRON
+
+    @property
+    def cubic_lattice_constant(self) -> float:
+        """Lattice constant of an argyrodite, angstrom: the given one, else Vegard's rule between experiments."""
+        if self.lattice_constant_angstrom is not None:
+            return self.lattice_constant_angstrom
+        weighted = (LATTICE_CONSTANTS[halide] * float(self.composition[halide]) for halide in self.halides)
+        return sum(weighted) / float(self.halide_amount)
 
     def check_cell(self, supercell: tuple[int, int, int]) -> None:
         """Make sure an argyrodite's composition and exchange are possible in a supercell of the cubic cell.
@@ -140,25 +175,69 @@ class Material(Section):
         Raises:
             ValueError: they are not; the message names the nearest that are.
         """
-        if self.cif is not None:
-            return  # known only once the file is read
-        units = FORMULA_UNITS_PER_CELL * supercell[0] * supercell[1] * supercell[2]
-        shape = "x".join(map(str, supercell))
-        if any((amount * units).denominator != 1 for amount in self.composition.values()):
-            multiple = lcm(*(amount.denominator for amount in self.composition.values()))
+        if self.cif is None:  # else known only once the file is read
+            self._check_composition(supercell)
+            self.exchanged_sites(supercell)
+
+    def exchanged_sites(self, supercell: tuple[int, int, int]) -> int:
+        """How many halide sites of an argyrodite hold sulfur.
+
+        Raises:
+            ValueError: no whole number; the message names the nearest possible exchanges.
+        """
+        sites = _formula_units(supercell)
+        wanted = self.exchange_percent / 100 * sites
+        count = round(wanted)
+        if abs(wanted - count) > EXCHANGE_TOLERANCE_PERCENT / 100 * sites:
+            nearest = " and ".join(f"{100 * k / sites:.8g}" for k in (floor(wanted), ceil(wanted)))
             raise ValueError(
-                f"{self.formula} is not possible in a {shape} cell with its {units} formula units; the number of "
-                f"formula units ({FORMULA_UNITS_PER_CELL} per cubic cell) must be a multiple of {multiple}"
+                f"exchange_percent {self.exchange_percent:g} of {self.id} is not possible in a {_shape(supercell)} "
+                f"cell with its {sites} halide sites; the nearest possible are {nearest}; take one, or "
+                "a larger supercell"
             )
-        if (Fraction(str(self.exchange_percent)) / 100 * units).denominator != 1:
-            below = int(self.exchange_percent / 100 * units)
-            nearest = " and ".join(f"{100 * count / units:.10g}" for count in (below, below + 1))
-            raise ValueError(
-                f"exchange_percent {self.exchange_percent:g} of {self.id} is not possible in a {shape} cell with its "
-                f"{units} halide sites; the nearest possible values are {nearest}"
-            )
+        return count
+
+    def _check_composition(self, supercell: tuple[int, int, int]) -> None:
+        units = _formula_units(supercell)
+        if all((amount * units).denominator == 1 for amount in self.composition.values()):
+            return
+        cells = lcm(*(amount.denominator for amount in self.composition.values()))
+        cells //= gcd(cells, FORMULA_UNITS_PER_CELL)
+        raise ValueError(
+            f"{self.formula} is not possible in a {_shape(supercell)} cell with its {units} formula units; the nearest "
+            f"possible are {' and '.join(self._possible_formulas(units))}; take one, or a supercell of a multiple of "
+            f"{cells} cubic cells"
+        )
+
+    def _possible_formulas(self, units: int) -> list[str]:
+        """The two argyrodites nearest in halide content, of as many halides, that make up whole formula units."""
+        wanted = [self.composition[halide] * units for halide in self.halides]
+        choices = product(*(sorted({floor(amount), ceil(amount)}) for amount in wanted))
+        whole = [counts for counts in choices if all(counts) and units <= sum(counts) <= 2 * units]
+
+        def distance(counts: tuple[int, ...]) -> Fraction:
+            differences = [count - amount for count, amount in zip(counts, wanted, strict=True)]
+            # A change of the whole halide content changes lithium and sulfur as well
+            return sum(map(abs, differences), Fraction(0)) + 2 * abs(sum(differences, Fraction(0)))
+
+        return [self._formula_of(counts, units) for counts in sorted(whole, key=distance)[:2]]
+
+    def _formula_of(self, halide_counts: tuple[int, ...], units: int) -> str:
+        """Formula of the argyrodite with these halides in a number of formula units."""
+        amounts = {h: Fraction(count, units) for h, count in zip(self.halides, halide_counts, strict=True)}
+        halide_amount = sum(amounts.values(), Fraction(0))
+        lithium = LITHIUM_PAIRS + 1 - halide_amount
+        return format_formula({"Li": lithium, "P": Fraction(1), "S": ANION_SITES - halide_amount} | amounts)
 
     def describe(self) -> str:
         """Formula with the elements in their order, and the exchange."""
         ordered = {element: self.composition[element] for element in self.elements}
         return f"{format_formula(ordered)}, {self.exchange_percent:g} % exchange"
+
+
+def _formula_units(supercell: tuple[int, int, int]) -> int:
+    return FORMULA_UNITS_PER_CELL * prod(supercell)
+
+
+def _shape(supercell: tuple[int, int, int]) -> str:
+    return "x".join(map(str, supercell))

@@ -10,6 +10,8 @@ from .labels import LabelsConfig
 from .materials import Material
 from .structures import StructuresConfig
 
+LITHIUM_CHLORIDE_ARGYRODITE = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
+
 
 class Config(Section):
     """All settings of a campaign."""
@@ -18,18 +20,34 @@ class Config(Section):
     """Name of the campaign: its results are in results/<campaign>."""
     seed: int = Field(default=1, ge=0)
     """Seed of all random numbers. Same configuration, same machine, same numbers."""
-    materials: tuple[Material, ...] = Field(
-        default=(Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl"),), min_length=1
-    )
+    materials: tuple[Material, ...] = Field(default=(LITHIUM_CHLORIDE_ARGYRODITE,), min_length=1)
     """The materials, each with id, formula, anion, exchange_percent and, for chemistries of your own, a CIF."""
     structures: StructuresConfig = StructuresConfig()
     """Bulk cells and seeds."""
     labels: LabelsConfig = LabelsConfig()
-    """The method that gives energies, forces and stresses."""
+    """Energies, forces and stresses of structures."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         twice = [name for name, count in Counter(material.id for material in self.materials).items() if count > 1]
         if twice:
             raise ValueError(f"materials: the id '{twice[0]}' is given twice; every material needs an id of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _cells_hold_the_materials(self) -> Self:
+        cells = {"structures.bulk": self.structures.bulk.supercell, "structures.seeds": self.structures.seeds.supercell}
+        for material in self.materials:
+            for section, supercell in cells.items():
+                try:
+                    material.check_cell(supercell)
+                except ValueError as error:
+                    raise ValueError(f"{section}.supercell: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _backend_fits_the_materials(self) -> Self:
+        for material in self.materials:
+            if reason := self.labels.refusal(set(material.composition)):
+                raise ValueError(f"labels.backend {self.labels.backend} cannot label {material.id}: {reason}")
         return self

@@ -50,8 +50,8 @@ def collect(
         calculation = store.load(row["label_sha256"], atoms)
         if calculation is None:
             raise LabelError(
-                f"the label {store.path(row['label_sha256'])} is gone or damaged; run the rule label again, for example "
-                "with --forcerun label"
+                f"the label {store.path(row['label_sha256'])} is gone or damaged; run the rule label again, for "
+                "example with --forcerun label"
             )
         passed.append(labelled(atoms, calculation, provenance(atoms, backend)))
     return passed

@@ -1,93 +1,89 @@
 """The argyrodite prototype: cubic, F-43m (216), four formula units Li6PS5X.
 
-Wyckoff sites and coordinates: Deiseroth et al., Angew. Chem. Int. Ed. 47, 755 (2008); Kraft et al., J. Am. Chem. Soc.
-139, 10909 (2017).
+Sites: Deiseroth et al., Angew. Chem. Int. Ed. 47, 755 (2008); Kraft et al., J. Am. Chem. Soc. 139, 10909 (2017). Papers
+place the origin on the halide or on phosphorus, and the tetrahedra either way round. Here the halide is at the origin
+and sulfur of phosphorus at (1/2, 1/2, 1/2) points to (1, 1, 1), which puts the free sulfur, and the lithium around it,
+at (1/4, 1/4, 1/4). A test holds this against the space group and the bond lengths.
 """
 
-from fractions import Fraction
+from functools import cache
 from itertools import product
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+from ase.spacegroup import Spacegroup
 
-from argyro.config.materials import FORMULA_UNITS_PER_CELL, Material
+from argyro.config.materials import FORMULA_UNITS_PER_CELL, SULFUR_PER_TETRAHEDRON, Material
+from argyro.config.structures import LithiumSites
 
 from .disorder import Sublattice
+from .neighbours import FloatArray
 
-type FloatArray = npt.NDArray[np.float64]
-
-LATTICE_CONSTANTS = {"Cl": 9.8614, "Br": 9.9850, "I": 10.1414}
-"""Experiment at 300 K, angstrom (Kraft et al., 2017)."""
-SULFUR_U = 0.618  # of 16e (u, u, u)
+P_S_BOND = 2.05
+"""Angstrom: PS4 keeps its size in every argyrodite and at every lattice constant."""
+FREE_SULFUR_SITE = (0.25, 0.25, 0.25)
 LITHIUM_48H = (0.183, 0.183, 0.024)
 LITHIUM_24G = (0.25, 0.25, 0.02)
 LITHIUM_EXCLUSION = 0.21
 """Sites 48h closer than this, in lattice constants, are not both filled: 0.19 within a pair. The next distance, 0.225
 between pairs of one cage, cannot be avoided: such sites form four triangles, and six ions share them."""
-CENTRING = ((0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0))
-DIAGONAL_SIGNS = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))  # the twofold axes
-CYCLES = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
-SWAPS = ((0, 1, 2), (1, 0, 2))  # of the mirror planes
+F43M = 216  # number of the space group
 
 
+@cache
 def orbit(position: tuple[float, float, float]) -> FloatArray:
-    """All equivalent sites of F-43m in the cubic cell, as fractions of it, shape (M, 3)."""
-    images = [
-        tuple(np.round((sign[k] * position[swap[cycle[k]]] + shift[k]) % 1.0, 9) % 1.0 for k in range(3))
-        for sign, cycle, swap, shift in product(DIAGONAL_SIGNS, CYCLES, SWAPS, CENTRING)
-    ]
-    return np.array(sorted(set(images)))
-
-
-def lattice_constant(material: Material) -> float:
-    """Lattice constant of the cubic cell, angstrom: the material's own, else Vegard's rule between the halides'."""
-    if material.lattice_constant_angstrom is not None:
-        return material.lattice_constant_angstrom
-    amounts = {halide: float(material.composition[halide]) for halide in material.halides}
-    return sum(LATTICE_CONSTANTS[halide] * amount for halide, amount in amounts.items()) / sum(amounts.values())
+    """All equivalent sites in the cubic cell, as fractions of it, shape (M, 3), not to be changed."""
+    sites: FloatArray = Spacegroup(F43M).equivalent_sites([position])[0]
+    sites.flags.writeable = False
+    return sites
 
 
 def sublattices(
-    material: Material, supercell: tuple[int, int, int], lithium_sites: Literal["48h", "24g"], rng: np.random.Generator
+    material: Material, supercell: tuple[int, int, int], lithium_sites: LithiumSites, rng: np.random.Generator
 ) -> tuple[list[Sublattice], FloatArray]:
     """Sites of an argyrodite and what goes there.
 
     Args:
-        material: Composition, exchange and lattice constant; it has to be possible in this supercell.
+        material: Composition, exchange and lattice constant.
         supercell: Repetitions of the cubic cell.
         lithium_sites: ``48h`` or ``24g``.
         rng: Says which halides of a mixture are exchanged.
 
     Returns:
         The sublattices, and the cell vectors as rows, shape (3, 3), angstrom.
+
+    Raises:
+        ValueError: composition or exchange is not possible in this supercell.
     """
-    edge = lattice_constant(material)
-    cell = np.diag(edge * np.array(supercell, dtype=float))
-    units = FORMULA_UNITS_PER_CELL * int(np.prod(supercell))
+    material.check_cell(supercell)
+    edge = material.cubic_lattice_constant
+    shifts = np.array(list(product(*map(range, supercell))), dtype=float)
+    units = FORMULA_UNITS_PER_CELL * len(shifts)
 
     def sites(position: tuple[float, float, float]) -> FloatArray:
-        shifts = np.array(list(product(*map(range, supercell))), dtype=float)
-        return ((shifts[:, None, :] + orbit(position)[None, :, :]).reshape(-1, 3)) * edge
+        places: FloatArray = (shifts[:, None, :] + orbit(position)[None, :, :]).reshape(-1, 3) * edge
+        return places
 
-    halide_sites, free_sulfur_sites = _anion_counts(material, units, rng)
+    bound_sulfur = 0.5 + P_S_BOND / np.sqrt(3) / edge
+    on_halide_sites, on_free_sulfur_sites = _anion_counts(material, units, supercell, rng)
     lithium = {"Li": int(material.composition["Li"] * units)}
     return [
         Sublattice("lithium sites 24g", sites(LITHIUM_24G), lithium)
         if lithium_sites == "24g"
         else Sublattice("lithium sites 48h", sites(LITHIUM_48H), lithium, LITHIUM_EXCLUSION * edge),
         Sublattice("phosphorus sites 4b", sites((0.5, 0.5, 0.5)), {"P": units}),
-        Sublattice("sulfur sites 16e", sites((SULFUR_U,) * 3), {"S": 4 * units}),
-        Sublattice("free-sulfur sites 4c", sites((0.25, 0.25, 0.25)), free_sulfur_sites),
-        Sublattice("halide sites 4a", sites((0.0, 0.0, 0.0)), halide_sites),
-    ], cell
+        Sublattice("bound-sulfur sites 16e", sites((bound_sulfur,) * 3), {"S": SULFUR_PER_TETRAHEDRON * units}),
+        Sublattice("free-sulfur sites", sites(FREE_SULFUR_SITE), on_free_sulfur_sites),
+        Sublattice("halide sites 4a", sites((0.0, 0.0, 0.0)), on_halide_sites),
+    ], np.diag(edge * np.array(supercell, dtype=float))
 
 
-def _anion_counts(material: Material, units: int, rng: np.random.Generator) -> tuple[dict[str, int], dict[str, int]]:
+def _anion_counts(
+    material: Material, units: int, supercell: tuple[int, int, int], rng: np.random.Generator
+) -> tuple[dict[str, int], dict[str, int]]:
     """Atoms on halide sites and on free-sulfur sites."""
-    exchanged = int(Fraction(str(material.exchange_percent)) / 100 * units)
+    exchanged = material.exchanged_sites(supercell)
     pool = [halide for halide in material.halides for _ in range(int(material.composition[halide] * units))]
-    shuffled = [str(halide) for halide in rng.permutation(pool)]
+    shuffled = rng.permutation(pool).tolist()
     on_halide_sites, on_sulfur_sites = shuffled[: units - exchanged], shuffled[units - exchanged :]
     free_sulfur = int(material.free_sulfur_amount * units)
     return (

@@ -1,15 +1,15 @@
 """Bulk cells of a material at random arrangements of its disorder."""
 
-from typing import Literal
-
 import numpy as np
 from ase import Atoms
 
 from argyro.common.errors import StructureError
 from argyro.config.materials import Material
+from argyro.config.structures import DistanceLimits, LithiumSites
 
 from . import argyrodite, cif
-from .disorder import fill
+from .disorder import Sublattice, fill
+from .neighbours import FloatArray
 from .validator import require_sound, validate
 
 
@@ -17,8 +17,8 @@ def build_bulk(
     material: Material,
     supercell: tuple[int, int, int],
     *,
-    lithium_sites: Literal["48h", "24g"] = "48h",
-    minimum_distance: float = 1.6,
+    lithium_sites: LithiumSites,
+    limits: DistanceLimits,
     seed: int,
 ) -> Atoms:
     """A bulk cell: an argyrodite, or the material's CIF.
@@ -27,36 +27,40 @@ def build_bulk(
         material: What to build.
         supercell: Repetitions of the conventional cell.
         lithium_sites: Of argyrodites.
-        minimum_distance: No two atoms are closer, angstrom.
+        limits: How close atoms may come.
         seed: Of the arrangement of anions and lithium.
 
     Returns:
         Atoms in the order of the potential's species, with ``material`` and ``exchange_percent`` in ``info``.
 
     Raises:
+        FileError: the CIF cannot be read.
         StructureError: the composition is not possible in this cell, or the result is not sound.
     """
     rng = np.random.default_rng(seed)
-    if material.cif is None:
-        _check_cell(material, supercell)
-        atoms = fill(*argyrodite.sublattices(material, supercell, lithium_sites, rng), rng)
-    else:
-        atoms = fill(*cif.sublattices(material, supercell), rng)
-    atoms = _sorted(atoms, material)
+    sublattices, cell = _sublattices(material, supercell, lithium_sites, limits, rng)
+    atoms = _sorted(fill(sublattices, cell, rng), material)
     atoms.info.update(material=material.id, exchange_percent=material.exchange_percent)
-    require_sound(validate(atoms, material, minimum_distance), f"the bulk cell of {material.id}")
+    require_sound(validate(atoms, material, limits), f"the bulk cell of {material.id}")
     return atoms
 
 
-def _check_cell(material: Material, supercell: tuple[int, int, int]) -> None:
+def _sublattices(
+    material: Material,
+    supercell: tuple[int, int, int],
+    lithium_sites: LithiumSites,
+    limits: DistanceLimits,
+    rng: np.random.Generator,
+) -> tuple[list[Sublattice], FloatArray]:
+    if material.cif is not None:
+        return cif.sublattices(material, material.cif, supercell, limits.between(material.mobile, material.mobile))
     try:
-        material.check_cell(supercell)
+        return argyrodite.sublattices(material, supercell, lithium_sites, rng)
     except ValueError as error:
         raise StructureError(str(error)) from None
 
 
 def _sorted(atoms: Atoms, material: Material) -> Atoms:
-    """Atoms in the order of the potential's species; elements that do not belong last, for the validator to name."""
-    rank = {element: index for index, element in enumerate(material.elements)}
-    order = np.argsort([rank.get(symbol, len(rank)) for symbol in atoms.get_chemical_symbols()], kind="stable")
+    """Atoms in the order of the potential's species."""
+    order = np.argsort([material.elements.index(symbol) for symbol in atoms.symbols], kind="stable")
     return atoms[order]

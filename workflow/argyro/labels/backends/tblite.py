@@ -37,6 +37,20 @@ class TbliteBackend:
 
     def calculate(self, atoms: Atoms, rung: int) -> Calculation:
         """See `Backend`; tblite's own energy includes the electronic entropy."""
+        try:
+            result = self._calculator(atoms, rung).singlepoint()
+        except RuntimeError as error:
+            if "converge" in str(error).lower():
+                raise NotConvergedError(str(error)) from None
+            raise LabelError(f"tblite failed: {error}") from None
+        virial = np.asarray(result.get("virial")) * Hartree
+        return Calculation(
+            float(result.get("energy")) * Hartree,
+            -np.asarray(result.get("gradient")) * Hartree / Bohr,
+            np.array([(virial[i, j] + virial[j, i]) / 2 for i, j in VOIGT]) / atoms.get_volume(),
+        )
+
+    def _calculator(self, atoms: Atoms, rung: int) -> Any:
         from tblite.interface import Calculator  # noqa: PLC0415  starts its threads when imported
 
         calculator = Calculator(
@@ -53,18 +67,7 @@ class TbliteBackend:
         }
         for name, value in (options | LADDER[rung]).items():
             calculator.set(name, value)
-        try:
-            result = calculator.singlepoint()
-        except RuntimeError as error:
-            if "converge" in str(error).lower():
-                raise NotConvergedError(str(error)) from None
-            raise LabelError(f"tblite failed: {error}") from None
-        virial = np.asarray(result.get("virial")) * Hartree
-        return Calculation(
-            float(result.get("energy")) * Hartree,
-            -np.asarray(result.get("gradient")) * Hartree / Bohr,
-            np.array([(virial[i, j] + virial[j, i]) / 2 for i, j in VOIGT]) / atoms.get_volume(),
-        )
+        return calculator
 
 
 def open_backend(config: LabelsConfig) -> TbliteBackend:
