@@ -40,6 +40,7 @@ def test_mappings_merge_and_lists_replace() -> None:
 
 def test_later_assignments_win_and_dots_nest() -> None:
     layer = read_assignments(["a.b=1", "a.c=[x, 2]", "a.b=1e-3", "d={e: true}"])
+    assert layer is not None
     assert layer.content == {"a": {"b": 0.001, "c": ["x", 2]}, "d": {"e": True}}
 
 

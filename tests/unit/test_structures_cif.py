@@ -207,6 +207,24 @@ def test_another_chemistry_is_configuration(folder: Path) -> None:
         build(own.model_copy(update={"rigid_units": units}))
 
 
+def test_oblique_cells_are_repeated_along_their_own_vectors(folder: Path) -> None:
+    """Lithium sulfide, its primitive cell: every Li has four S at a sqrt(3)/4."""
+    primitive = Atoms(
+        "SLi2",
+        scaled_positions=[[0, 0, 0], [0.25] * 3, [0.75] * 3],
+        cell=5.708 / 2 * (1 - np.eye(3)),
+        pbc=True,
+    )
+    write(folder / "a crystal.cif", primitive)
+    text = (folder / "a crystal.cif").read_text(encoding="utf-8")
+    own = material(folder, text, formula="Li2S", anion="S", rigid_units=())
+    atoms = build(own, (3, 2, 1))
+    assert atoms.get_volume() == pytest.approx(6 * 5.708**3 / 4)
+    first, distance = neighbor_list("id", atoms, {("Li", "S"): 2.6})
+    assert np.bincount(first).tolist() == [4] * 12 + [8] * 6
+    np.testing.assert_allclose(distance, 5.708 * np.sqrt(3) / 4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -74,7 +74,7 @@ def parse(words: Sequence[str]) -> CommandLine:
         if name in WITH_CONFIGFILE:
             _set_configfile(line, value if equals else _value_of(name, rest))
         elif name in WITH_CONFIG:
-            line.assignments += [value] if equals else _take_assignments(rest)
+            line.assignments += [value] if equals else _take_assignments(name, rest)
         elif name == "--profile":
             line.profile = value if equals else _value_of(name, rest)
         elif word == "report":
@@ -119,9 +119,11 @@ def _set_configfile(line: CommandLine, name: str) -> None:
     line.configfile = Path(name)
 
 
-def _take_assignments(words: list[str]) -> list[str]:
+def _take_assignments(name: str, words: list[str]) -> list[str]:
     """The words up to the first one that is no ``KEY=VALUE``."""
     taken = []
     while words and "=" in words[0] and not words[0].startswith("-"):
         taken.append(words.pop(0))
+    if not taken:
+        raise ConfigError(f"{name} {' '.join(words[:1])}: expected KEY=VALUE, such as structures.seeds.count=5")
     return taken

@@ -121,13 +121,14 @@ def _call(command: Sequence[str], folder: Path) -> int:
         RUN_VARIABLE: str(folder),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    process = subprocess.Popen(command, env=environment)  # noqa: S603  our own
+    # A group of its own: a terminal or a batch system signals whole groups, and Snakemake may hang when told twice
+    process = subprocess.Popen(command, env=environment, process_group=0)  # noqa: S603  our own
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         process.send_signal(number)
 
-    signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to Snakemake too, which ends in order
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, pass_on)
     return process.wait()
 
 

@@ -75,8 +75,8 @@ def read_layer(path: Path) -> Layer:
     return Layer(str(path), content)
 
 
-def read_assignments(assignments: Iterable[str]) -> Layer:
-    """Settings from the command line, such as ``seed=2`` or ``structures.seeds.count=5``.
+def read_assignments(assignments: Iterable[str]) -> Layer | None:
+    """Settings from the command line, such as ``seed=2`` or ``structures.seeds.count=5``; None if there are none.
 
     Raises:
         ConfigError: no ``=``, no key, or a value that is not YAML.
@@ -93,7 +93,7 @@ def read_assignments(assignments: Iterable[str]) -> Layer:
         for name in reversed(key.split(".")):
             value = {name: value}
         content = merge(content, value)
-    return Layer("--config", content)
+    return Layer("--config", content) if content else None
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def load_files(overlay: Path | None, assignments: Iterable[str] = ()) -> Config:
     layers = [read_layer(DEFAULT_FILE)]
     if overlay is not None:
         layers.append(read_layer(overlay))
-    layers.append(read_assignments(assignments))
+    if own := read_assignments(assignments):
+        layers.append(own)
     return load_config(layers)
 
 

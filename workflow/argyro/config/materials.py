@@ -229,11 +229,6 @@ class Material(Section):
         lithium = LITHIUM_PAIRS + 1 - halide_amount
         return format_formula({"Li": lithium, "P": Fraction(1), "S": ANION_SITES - halide_amount} | amounts)
 
-    def describe(self) -> str:
-        """Formula with the elements in their order, and the exchange."""
-        ordered = {element: self.composition[element] for element in self.elements}
-        return f"{format_formula(ordered)}, {self.exchange_percent:g} % exchange"
-
 
 def _formula_units(supercell: tuple[int, int, int]) -> int:
     return FORMULA_UNITS_PER_CELL * prod(supercell)

@@ -115,7 +115,10 @@ class EspressoBackend:
 
 def _version(command: Sequence[str]) -> str:
     """Version that pw.x prints before it misses its input."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
+    with scratch_folder() as folder:  # it leaves files behind
+        done = subprocess.run(  # noqa: S603  the user's own command
+            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
     found = re.search(r"Program PWSCF v\.(\S+)", done.stdout)
     return found.group(1) if found else "of unknown version"
 
