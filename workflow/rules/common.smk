@@ -1,20 +1,78 @@
-# What the rules of several stages share: names, seeds and the smallest part of the configuration that a job depends on.
+# What rules need to know: names of files, seeds, and the smallest part of the configuration that a job depends on.
 from argyro.common.randomness import seed_for
 
 ENVIRONMENT = str(ROOT / "envs/environment.yaml")
 MATERIALS = {material.id: material for material in settings.materials}
+SHAPE = "x".join(map(str, settings.structures.bulk.supercell))
+BULK = [
+    f"{material}-bulk-{SHAPE}-a{arrangement}"
+    for material in MATERIALS
+    for arrangement in range(settings.structures.bulk.arrangements)
+]
+LABEL_SETS = {
+    f"{material}-seeds": settings.structures.seeds.count for material in MATERIALS
+}
+IMPORTS = {
+    f"import-{number}": str(path) for number, path in enumerate(settings.labels.imports)
+}
+LABELLING = settings.labels.labelling()
 
 
 wildcard_constraints:
     material="|".join(map(re.escape, MATERIALS)),
     system="|".join({material.chemical_system for material in settings.materials}),
-
-
-def material_of(wildcards):
-    """Settings of a job's material."""
-    return MATERIALS[wildcards.material].model_dump(mode="json")
+    set="|".join(map(re.escape, LABEL_SETS)),
+    imported=r"import-\d+",
 
 
 def settings_of(section):
     """Settings of a section as they go into the parameters of a job."""
     return section.model_dump(mode="json", by_alias=True)
+
+
+def material_of(wildcards):
+    """Settings of a job's material."""
+    return settings_of(MATERIALS[wildcards.material])
+
+
+def first_material_of_system(wildcards):
+    """Settings of the first material of a chemical system."""
+    return next(
+        settings_of(m)
+        for m in settings.materials
+        if m.chemical_system == wildcards.system
+    )
+
+
+def seed_settings(wildcards):
+    """Settings that seeds depend on."""
+    bulk = {"lithium_sites": settings.structures.bulk.lithium_sites}
+    return settings_of(settings.structures) | {"bulk": bulk}
+
+
+def seed_of_job(*names):
+    """A job's own random seed, from the campaign's, these names and the job's wildcards."""
+    return lambda wildcards: seed_for(settings.seed, *names, *wildcards)
+
+
+def label_store(wildcards):
+    """Folder of finished labels."""
+    return str(settings.labels.store or "labels")
+
+
+def sanity_test_of_set(wildcards):
+    """Test of the backend on the chemical system of a set."""
+    return f"labels/sanity/{MATERIALS[wildcards.set.removesuffix('-seeds')].chemical_system}.json"
+
+
+def outcomes_of_set(wildcards):
+    """Outcomes of all labelling jobs of a set."""
+    jobs = -(-LABEL_SETS[wildcards.set] // settings.labels.chunk_size)
+    return expand(
+        "labels/outcomes/{set}/{chunk}.json", set=wildcards.set, chunk=range(jobs)
+    )
+
+
+def imported_file(wildcards):
+    """The user's file of ready labels."""
+    return IMPORTS[wildcards.imported]

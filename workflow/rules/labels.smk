@@ -1,41 +1,5 @@
 # Labels of sets of structures. A set is cut into chunks, one job each; every label is a file of its own in the store,
 # named by its content, so what is finished is never computed again.
-LABEL_SETS = {
-    f"{material}-seeds": settings.structures.seeds.count for material in MATERIALS
-}
-IMPORTS = {
-    f"import-{number}": str(path) for number, path in enumerate(settings.labels.imports)
-}
-STRUCTURES_PER_JOB = settings.labels.chunk_size
-LABELLING = settings.labels.labelling()
-
-
-wildcard_constraints:
-    set="|".join(map(re.escape, LABEL_SETS)),
-    imported=r"import-\d+",
-
-
-def system_of_set(wildcards):
-    """The sanity test of a set's chemical system."""
-    system = MATERIALS[wildcards.set.removesuffix("-seeds")].chemical_system
-    return f"labels/sanity/{system}.json"
-
-
-def chunks_of_set(wildcards):
-    """Outcomes of all jobs of a set."""
-    count = -(-LABEL_SETS[wildcards.set] // STRUCTURES_PER_JOB)
-    return expand(
-        "labels/outcomes/{set}/{chunk}.json", set=wildcards.set, chunk=range(count)
-    )
-
-
-def material_of_system(wildcards):
-    """The first material of a chemical system."""
-    return next(
-        settings_of(m)
-        for m in settings.materials
-        if m.chemical_system == wildcards.system
-    )
 
 
 rule labels:
@@ -58,10 +22,10 @@ rule check_backend:
         mem_mb=4000,
         runtime=120,
     params:
-        material=material_of_system,
+        material=first_material_of_system,
         limits=settings_of(settings.structures.limits),
         labels=LABELLING,
-        seed=lambda wildcards: seed_for(settings.seed, "sanity", wildcards.system),
+        seed=seed_of_job("sanity"),
     script:
         "../../scripts/labels/check_backend.py"
 
@@ -69,7 +33,7 @@ rule check_backend:
 rule label:
     input:
         structures="structures/{set}.extxyz",
-        sanity=system_of_set,
+        sanity=sanity_test_of_set,
     output:
         "labels/outcomes/{set}/{chunk}.json",
     log:
@@ -84,8 +48,8 @@ rule label:
         runtime=240,
     params:
         labels=LABELLING,
-        store=str(settings.labels.store or "labels"),
-        structures_per_job=STRUCTURES_PER_JOB,
+        store=label_store,
+        structures_per_job=settings.labels.chunk_size,
     script:
         "../../scripts/labels/label.py"
 
@@ -93,7 +57,7 @@ rule label:
 rule collect_labels:
     input:
         structures="structures/{set}.extxyz",
-        outcomes=chunks_of_set,
+        outcomes=outcomes_of_set,
     output:
         labels="labels/sets/{set}.extxyz",
         table="labels/sets/{set}.parquet",
@@ -109,7 +73,7 @@ rule collect_labels:
         runtime=10,
     params:
         labels=LABELLING,
-        store=str(settings.labels.store or "labels"),
+        store=label_store,
         max_failed_fraction=settings.labels.max_failed_fraction,
     script:
         "../../scripts/labels/collect_labels.py"
@@ -117,7 +81,7 @@ rule collect_labels:
 
 rule import_labels:
     input:
-        lambda wildcards: IMPORTS[wildcards.imported],
+        imported_file,
     output:
         "labels/sets/{imported}.extxyz",
     log:

@@ -1,26 +1,11 @@
 # Atomic structures: bulk cells and seeds, each an extxyz file with the validator's report beside it.
-SHAPE = "x".join(map(str, settings.structures.bulk.supercell))
-BULK = [
-    f"{material}-bulk-{SHAPE}-a{arrangement}"
-    for material in MATERIALS
-    for arrangement in range(settings.structures.bulk.arrangements)
-]
-SEEDS = [f"{material}-seeds" for material in MATERIALS]
-
-
-def seed_settings():
-    """Settings that seeds depend on."""
-    bulk = settings_of(settings.structures.bulk)
-    return settings_of(settings.structures) | {
-        "bulk": {"lithium_sites": bulk["lithium_sites"]}
-    }
 
 
 rule structures:
     input:
         expand(
             "structures/{structure}.{suffix}",
-            structure=BULK + SEEDS,
+            structure=[*BULK, *LABEL_SETS],
             suffix=["extxyz", "json"],
         ),
 
@@ -44,7 +29,7 @@ rule build_bulk:
         supercell=settings.structures.bulk.supercell,
         lithium_sites=settings.structures.bulk.lithium_sites,
         limits=settings_of(settings.structures.limits),
-        seed=lambda wildcards: seed_for(settings.seed, "bulk", *wildcards),
+        seed=seed_of_job("bulk"),
     script:
         "../../scripts/structures/build_bulk.py"
 
@@ -65,7 +50,7 @@ rule build_seeds:
         runtime=10,
     params:
         material=material_of,
-        structures=seed_settings(),
-        seed=lambda wildcards: seed_for(settings.seed, "seeds", wildcards.material),
+        structures=seed_settings,
+        seed=seed_of_job("seeds"),
     script:
         "../../scripts/structures/build_seeds.py"

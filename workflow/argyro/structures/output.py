@@ -1,4 +1,4 @@
-"""Names and files of structures."""
+"""Files of structures: extended XYZ, with the report of the validator beside it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,19 +7,8 @@ from ase import Atoms
 
 from argyro.common.extxyz import write_structures
 from argyro.common.files import write_json
-from argyro.config.materials import Material
 
 from .validator import Report
-
-
-def bulk_name(material: Material, supercell: tuple[int, int, int], arrangement: int) -> str:
-    """Name of a bulk cell, such as ``Li6PS5Cl-bulk-2x2x2-a0``."""
-    return f"{material.id}-bulk-{'x'.join(map(str, supercell))}-a{arrangement}"
-
-
-def seeds_name(material: Material) -> str:
-    """Name of the seeds of a material."""
-    return f"{material.id}-seeds"
 
 
 def write_structure(path: Path, atoms: Atoms, report: Report) -> None:
