@@ -218,7 +218,7 @@ def write_gth(folder: Path) -> None:
     for element, number, charge in (("Li", 3, 3), ("Cl", 17, 7)):
         lines = text.split(f"\n{element} GTH-PBE-q{charge}")[1].split("\n#")[0].splitlines()[2:]
         radius, count, *coefficients = lines[0].split()
-        channels = int(lines[1])
+        channels = max(int(lines[1]), 1)
         written = [
             f"GTH of {element}",
             f"{number} {charge} 010101 zatom zion pspdat",
@@ -226,7 +226,7 @@ def write_gth(folder: Path) -> None:
             f"{radius} {count} {' '.join(coefficients)}",
             str(channels),
         ]
-        rows = lines[2:]
+        rows = lines[2:] or ["0.4 1 0.0"]  # Quantum ESPRESSO wants a projector, if of no strength
         for channel in range(channels):
             size = int(rows[0].split()[1])
             written += rows[:size] + (["0.0 " * (size - row) for row in range(size)] if channel > 0 else [])

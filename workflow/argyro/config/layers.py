@@ -26,7 +26,7 @@ class Layer:
     content: Mapping[str, Any]
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  YAML ships no types
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML without its traps: a key given twice is an error, and 1e-3 is a number."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  signature of YAML
