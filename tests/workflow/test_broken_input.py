@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import mtpcore
 from argyro.campaign.run import main
 from argyro.config.generate import SCHEMA_FILE, default_yaml, schema_json
 from argyro.config.load import DEFAULT_FILE, ROOT, load_files, preset_file
@@ -78,6 +79,131 @@ def test_broken_configuration_is_one_clear_message(
     assert "Traceback" not in message
     assert message.startswith("argyro: error: ")
     assert not (tmp_path / "results").exists()
+
+
+CIF = """data_rock_salt
+_cell_length_a 5.13
+_cell_length_b 5.13
+_cell_length_c 5.13
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'F m -3 m'
+_symmetry_Int_Tables_number 225
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+Li1 Li 0 0 0 1.0
+Cl1 Cl 0.5 0.5 0.5 1.0
+"""
+BROKEN_CIFS = {
+    "empty": ("", "is empty"),
+    "text": ("This is not a crystal.\n", "crystal structure in CIF format"),
+    "truncated": (CIF[:300], "crystal structure in CIF format"),
+    "unknown element": (CIF.replace("Cl1 Cl", "Xx1 Xx"), "Xx"),
+    "other element": (CIF.replace("Cl1 Cl", "Br1 Br"), "LiCl"),
+    "odd stoichiometry": (CIF.replace("Li1 Li 0 0 0 1.0", "Li1 Li 0 0 0 0.75"), "LiCl"),
+    "impossible occupancy": (CIF.replace("Li1 Li 0 0 0 1.0", "Li1 Li 0 0 0 0.3"), "nearest possible"),
+    "occupancy above one": (CIF.replace("Li1 Li 0 0 0 1.0", "Li1 Li 0 0 0 1.5"), "occupanc"),
+    "text for a number": (CIF.replace("_cell_length_a 5.13", "_cell_length_a long"), "crystal structure in CIF format"),
+    "not text": ("\x00\x01\x02", "crystal structure in CIF format"),
+}
+ROCK_SALT = """
+materials: [{id: LiCl, formula: LiCl, anion: Cl, cif: "CRYSTAL", rigid_units: []}]
+structures: {bulk: {supercell: [1, 1, 1]}, seeds: {supercell: [1, 1, 1]}}
+"""
+
+
+def run_with_crystal(folder: Path, text: str) -> int:
+    """Dry run of a material with a CIF in a folder with spaces in its name."""
+    crystal = folder / "a folder" / "rock salt.cif"
+    crystal.parent.mkdir()
+    crystal.write_text(text)
+    (folder / "my.yaml").write_text(ROCK_SALT.replace("CRYSTAL", str(crystal)))
+    return main(["--configfile", str(folder / "my.yaml"), "-n"])
+
+
+@pytest.mark.parametrize("name", BROKEN_CIFS)
+def test_broken_structure_file_is_one_clear_message_before_any_job(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, complaint = BROKEN_CIFS[name]
+    monkeypatch.setenv("ARGYRO_RESULTS", str(tmp_path / "results"))
+    assert run_with_crystal(tmp_path, text) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("argyro: error: materials: LiCl")
+    assert "rock salt.cif" in message
+    assert complaint in message
+    assert "Traceback" not in message
+    assert not (tmp_path / "results").exists()
+
+
+def test_sound_structure_file_is_taken_from_a_path_with_spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGYRO_RESULTS", str(tmp_path / "results"))
+    assert run_with_crystal(tmp_path, CIF) == 0
+
+
+LABEL = (
+    '1\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3:REF_forces:R:3 REF_energy=1 '
+    'REF_stress="0 0 0 0 0 0" KEY pbc="T T T"\nLi 0 0 0 0 0 0\n'
+)
+LABEL_AT_A, LABEL_AT_B = LABEL.replace("KEY", "level_of_theory=a"), LABEL.replace("KEY", "level_of_theory=b")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (LABEL.replace("KEY", ""), "structure 0 lacks level_of_theory"),
+        (
+            LABEL.replace("KEY", "level_of_theory=a") + LABEL.replace("KEY", "level_of_theory=b"),
+            "cannot be mixed: a, b",
+        ),
+        (LABEL_AT_A.replace("energy=1", "energy=nan"), "not finite"),
+        ("", "holds no structure"),
+    ],
+)
+def test_broken_file_of_labels_is_one_clear_message(
+    text: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ARGYRO_RESULTS", str(tmp_path / "results"))
+    (tmp_path / "my labels.extxyz").write_text(text)
+    (tmp_path / "my.yaml").write_text(f'labels: {{import: ["{tmp_path}/my labels.extxyz"]}}')
+    assert main(["--configfile", str(tmp_path / "my.yaml"), "-n"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("argyro: error: labels.import: ")
+    assert complaint in message
+
+
+@pytest.mark.parametrize(
+    ("content", "species", "complaint"),
+    [
+        ("", "[Li, P, S, Cl]", "labels.mtp.potential: "),
+        (None, "[Li, P, S, Cl, Br]", "names 5 elements, and"),
+        (None, "[Li, P, S]", "knows Li, P, S only, not Cl"),
+    ],
+)
+def test_broken_teacher_is_one_clear_message(
+    content: str | None,
+    species: str,
+    complaint: str,
+    *,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ARGYRO_RESULTS", str(tmp_path / "results"))
+    path = tmp_path / "teacher.mtp"
+    mtpcore.write_potential(path, mtpcore.new_potential(4, 4, min_dist=1.0, max_dist=5.0))
+    if content is not None:
+        path.write_text(content)
+    text = f"labels: {{backend: mtp, mtp: {{potential: {path}, species: {species}}}}}"
+    (tmp_path / "my.yaml").write_text(text)
+    assert main(["--configfile", str(tmp_path / "my.yaml"), "-n"]) == 2
+    assert complaint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from argyro.config.model import Config
 
 from .command_line import DEFAULT_PRESET, USAGE, CommandLine, parse
 from .folder import RUN_VARIABLE, campaign_folder, clear_leftovers, exclusive
+from .inputs import check_inputs
 from .report import make_report
 from .status import progress_table
 
@@ -47,6 +48,7 @@ def main(words: Sequence[str]) -> int:
 def _run(line: CommandLine) -> int:
     overlay = line.configfile or preset_file(line.preset or DEFAULT_PRESET)
     config = load_files(overlay, line.assignments)
+    check_inputs(config)
     folder = campaign_folder(config.campaign)
     if line.status or line.has(*LOOKING_ONLY):
         return _look(line, config, folder)

@@ -13,13 +13,19 @@ MAX_VALUE_LENGTH = 60  # characters of a wrong value that are shown
 
 def describe(error: ValidationError, model: type[BaseModel], layers: Sequence[Layer]) -> str:
     """All problems of a configuration, a line each."""
-    return "\n".join(_describe_one(dict(problem), model, layers) for problem in error.errors(include_url=False))
+    problems = [dict(problem) for problem in error.errors(include_url=False) if not _is_consequence(dict(problem))]
+    return "\n".join(_describe_one(problem, model, layers) for problem in problems)
 
 
 def key_path(path: Iterable[str | int]) -> str:
     """A key path as people write it: ``materials[0].formula``."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return text.removeprefix(".")
+
+
+def _is_consequence(problem: dict[str, Any]) -> bool:
+    """Whether a list counts as too short only because its members are wrong, which is said anyway."""
+    return problem["type"] == "too_short" and len(problem["input"]) >= problem["ctx"]["min_length"]
 
 
 def _describe_one(problem: dict[str, Any], model: type[BaseModel], layers: Sequence[Layer]) -> str:

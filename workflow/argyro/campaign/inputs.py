@@ -1,0 +1,58 @@
+"""The user's own files, read before any job starts: a damaged one is found now and not in a queue."""
+
+from pathlib import Path
+
+import mtpcore
+from argyro.common.errors import ArgyroError, ConfigError
+from argyro.config.labels import LabelsConfig
+from argyro.config.materials import Material
+from argyro.config.model import Config
+from argyro.config.structures import StructuresConfig
+from argyro.labels.collect import read_labelled, require_one_level
+from argyro.structures import cif
+
+
+def check_inputs(config: Config) -> None:
+    """Read all files that a configuration names.
+
+    Raises:
+        ConfigError: one cannot be used; the message names the key, the file and what is wrong.
+    """
+    for material in config.materials:
+        if material.cif is not None:
+            _check_cif(material, material.cif, config.structures)
+    for path in config.labels.imports:
+        _check_labels(path)
+    if config.labels.backend == "mtp":
+        _check_teacher(config.labels)
+
+
+def _check_cif(material: Material, path: Path, structures: StructuresConfig) -> None:
+    exclusion = structures.limits.between(material.mobile, material.mobile)
+    for section, supercell in (("bulk", structures.bulk.supercell), ("seeds", structures.seeds.supercell)):
+        try:
+            cif.sublattices(material, path, supercell, exclusion)
+        except ArgyroError as error:
+            where = f"materials: {material.id} in structures.{section}.supercell {list(supercell)}"
+            raise ConfigError(f"{where}: {error}") from None
+
+
+def _check_labels(path: Path) -> None:
+    try:
+        require_one_level(read_labelled(path))
+    except ArgyroError as error:
+        raise ConfigError(f"labels.import: {error}") from None
+
+
+def _check_teacher(labels: LabelsConfig) -> None:
+    path = labels.mtp.potential
+    assert path is not None  # noqa: S101  for the type checker: the configuration has seen to it
+    try:
+        count = mtpcore.read_potential(path).species_count
+    except (mtpcore.MtpcoreError, ValueError) as error:
+        raise ConfigError(f"labels.mtp.potential: {error}") from None
+    if count != len(labels.mtp.species):
+        raise ConfigError(
+            f"labels.mtp.species names {len(labels.mtp.species)} elements, and {path} has {count} species; name them "
+            "all, in the order of the file"
+        )
