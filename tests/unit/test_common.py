@@ -28,6 +28,15 @@ def test_file_appears_in_one_step_with_its_folders(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_reader_of_the_old_file_never_sees_a_mixture(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with path.open() as reader:
+        write_text(path, "new and longer")
+        assert reader.read() == "old"
+    assert path.read_text() == "new and longer"
+
+
 def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
