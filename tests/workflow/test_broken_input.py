@@ -228,6 +228,15 @@ def test_wrong_command_line_is_one_clear_message(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize(("backend", "extra"), [("gpaw", "dft"), ("sevennet", "teacher")])
+def test_missing_package_is_said_before_any_job(
+    backend: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("argyro.campaign.inputs.find_spec", lambda _name: None)
+    assert main(["--config", f"labels.backend={backend}", "-n"]) == 2
+    assert f"not installed; run: scripts/run --with {extra}" in capsys.readouterr().err
+
+
 def test_default_file_and_schema_are_those_of_the_models() -> None:
     remedy = "run .venv/bin/python -m argyro.config and commit what it writes"
     assert default_yaml() == DEFAULT_FILE.read_text(), remedy

@@ -1,9 +1,10 @@
-"""The user's own files, read before any job starts: a damaged one is found now and not in a queue."""
+"""What a campaign needs from outside, looked at before any job starts: better now than in a queue."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import mtpcore
-from argyro.common.errors import ArgyroError, ConfigError
+from argyro.common.errors import ArgyroError, ConfigError, MissingDependencyError
 from argyro.config.labels import LabelsConfig
 from argyro.config.materials import Material
 from argyro.config.model import Config
@@ -11,13 +12,23 @@ from argyro.config.structures import StructuresConfig
 from argyro.labels.collect import read_labelled, require_one_level
 from argyro.structures import cif
 
+PACKAGES = {"gpaw": ("gpaw", "dft"), "sevennet": ("sevenn", "teacher")}
+"""Package of a backend, and the extra it comes with. Programs are not looked for: a cluster may have them in jobs only."""
+
 
 def check_inputs(config: Config) -> None:
-    """Read all files that a configuration names.
+    """Read all files that a configuration names, and see that the backend's package is here.
 
     Raises:
-        ConfigError: one cannot be used; the message names the key, the file and what is wrong.
+        ConfigError: a file cannot be used; the message names the key, the file and what is wrong.
+        MissingDependencyError: the package is not installed; the message says how to get it.
     """
+    package, extra = PACKAGES.get(config.labels.backend, ("", ""))
+    if package and find_spec(package) is None:
+        raise MissingDependencyError(
+            f"labels.backend {config.labels.backend} needs the package {package}, which is not installed; run: "
+            f"scripts/run --with {extra}"
+        )
     for material in config.materials:
         if material.cif is not None:
             _check_cif(material, material.cif, config.structures)
