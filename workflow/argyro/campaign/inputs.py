@@ -13,7 +13,7 @@ from argyro.labels.collect import read_labelled, require_one_level
 from argyro.structures import cif
 
 PACKAGES = {"gpaw": ("gpaw", "dft"), "sevennet": ("sevenn", "teacher")}
-"""Package of a backend, and the extra it comes with. Programs are not looked for: a cluster may have them in jobs only."""
+"""Package of a backend, and the extra it comes with. Programs are not looked for: clusters have them in jobs only."""
 
 
 def check_inputs(config: Config) -> None:
