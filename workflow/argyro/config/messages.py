@@ -25,7 +25,7 @@ def key_path(path: Iterable[str | int]) -> str:
 
 def _is_consequence(problem: dict[str, Any]) -> bool:
     """Whether a list counts as too short only because its members are wrong, which is said anyway."""
-    return problem["type"] == "too_short" and len(problem["input"]) >= problem["ctx"]["min_length"]
+    return bool(problem["type"] == "too_short" and len(problem["input"]) >= problem["ctx"]["min_length"])
 
 
 def _describe_one(problem: dict[str, Any], model: type[BaseModel], layers: Sequence[Layer]) -> str:

@@ -1,5 +1,6 @@
 """Labels by a foundation model of SevenNet: a fraction of a second each."""
 
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -26,7 +27,9 @@ class SevennetBackend:
                 f"labels.backend sevennet needs {error.name}, which is not installed; run: scripts/run --with teacher"
             ) from None
         own = config.sevennet
-        self._calculator = SevenNetCalculator(own.model, device=own.device)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "No tensor product accelerator")  # of GPUs; it says so on CPUs too
+            self._calculator = SevenNetCalculator(own.model, device=own.device)
         self.level_of_theory = f"SevenNet/{own.model}"
         self.settings: dict[str, Any] = {"backend": "sevennet", "model": own.model}
 
