@@ -3,7 +3,6 @@
 import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -19,29 +18,13 @@ from argyro.config.labels import LabelsConfig, ProtocolName
 
 from .base import Calculation, NotConvergedError
 from .external import require_program, run_program, scratch_folder
+from .plane_waves import PlaneWaves
 
-
-@dataclass(frozen=True)
-class Protocol:
-    """Numerical settings.
-
-    Attributes:
-        cutoff_eV: Of the plane waves; the density's is four times that.
-        kpoints: Mesh.
-        smearing_eV: Width of the Fermi-Dirac smearing.
-        energy_tolerance: Of self-consistency, Ry.
-    """
-
-    cutoff_eV: float
-    kpoints: tuple[int, int, int]
-    smearing_eV: float
-    energy_tolerance: float
-
-
-PROTOCOLS: dict[ProtocolName, Protocol] = {
-    "fast": Protocol(40 * Rydberg, (1, 1, 1), 0.05, 1e-8),
-    "moderate": Protocol(60 * Rydberg, (1, 1, 1), 0.05, 1e-9),
-    "paper": Protocol(80 * Rydberg, (2, 2, 2), 0.05, 1e-10),
+# The density's cutoff is four times the given one; tolerances are in Ry
+PROTOCOLS: dict[ProtocolName, PlaneWaves] = {
+    "fast": PlaneWaves(40 * Rydberg, (1, 1, 1), 0.05, 1e-8),
+    "moderate": PlaneWaves(60 * Rydberg, (1, 1, 1), 0.05, 1e-9),
+    "paper": PlaneWaves(80 * Rydberg, (2, 2, 2), 0.05, 1e-10),
 }
 LADDER: tuple[dict[str, Any], ...] = (
     {"electron_maxstep": 100, "mixing_beta": 0.4},
@@ -56,22 +39,14 @@ class EspressoBackend:
     rungs = len(LADDER)
 
     def __init__(self, config: LabelsConfig) -> None:
-        protocol, own = PROTOCOLS[config.protocol], config.espresso
+        own = config.espresso
         require_program(own.command, "labels.espresso.command")
         assert own.pseudopotentials is not None  # noqa: S101  for the type checker: the configuration has seen to it
         self._command, self._folder = own.command, own.pseudopotentials
         self._files = find_pseudopotentials(self._folder)
-        self._protocol = protocol
-        self.settings: dict[str, Any] = {
-            "backend": "espresso",
-            "xc": "PBE",
-            "cutoff_eV": own.cutoff_eV or protocol.cutoff_eV,
-            "kpoints": list(own.kpoints or protocol.kpoints),
-            "smearing_eV": own.smearing_eV or protocol.smearing_eV,
-            "energy_tolerance_Ry": protocol.energy_tolerance,
-        }
-        mesh = "x".join(map(str, self.settings["kpoints"]))
-        self.level_of_theory = f"PBE/QE/PW{self.settings['cutoff_eV']:.0f}/{mesh}/FD{self.settings['smearing_eV']:g}"
+        waves = self._waves = PlaneWaves.chosen(config, own, PROTOCOLS)
+        self.settings = waves.settings("espresso")
+        self.level_of_theory = f"PBE/QE/PW{waves.cutoff_eV:.0f}/{waves.mesh}/FD{waves.smearing_eV:g}"
         self.pseudopotentials = {element: sha256_of_file(file) for element, file in self._files.items()}
         self.code_version = f"pw.x {_version(own.command)}"
 
@@ -91,16 +66,16 @@ class EspressoBackend:
         data = {
             "control": {"calculation": "scf", "tprnfor": True, "tstress": True, "pseudo_dir": str(self._folder)},
             "system": {
-                "ecutwfc": self.settings["cutoff_eV"] / Rydberg,
+                "ecutwfc": self._waves.cutoff_eV / Rydberg,
                 "input_dft": "PBE",
                 "occupations": "smearing",
                 "smearing": "fermi-dirac",
-                "degauss": self.settings["smearing_eV"] / Rydberg,
+                "degauss": self._waves.smearing_eV / Rydberg,
                 "nosym": True,
             },
-            "electrons": {"conv_thr": self.settings["energy_tolerance_Ry"], **ladder},
+            "electrons": {"conv_thr": self._waves.energy_tolerance, **ladder},
         }
-        mesh = self.settings["kpoints"]
+        mesh = self._waves.kpoints
         names = {element: path.name for element, path in self._files.items()}
         plain = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
         write_espresso_in(
@@ -108,7 +83,7 @@ class EspressoBackend:
             plain,
             input_data=data,
             pseudopotentials=names,
-            kpts=None if mesh == [1, 1, 1] else mesh,
+            kpts=None if mesh == (1, 1, 1) else mesh,
             koffset=(0, 0, 0),
         )
 

@@ -1,7 +1,6 @@
 """PBE by GPAW in plane waves, serial: one label per core."""
 
 import os
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,29 +13,13 @@ from argyro.common.files import sha256_of_file
 from argyro.config.labels import LabelsConfig, ProtocolName
 
 from .base import Calculation, NotConvergedError
+from .plane_waves import PlaneWaves
 
-
-@dataclass(frozen=True)
-class Protocol:
-    """Numerical settings.
-
-    Attributes:
-        cutoff_eV: Of the plane waves.
-        kpoints: Mesh.
-        smearing_eV: Width of the Fermi-Dirac smearing.
-        energy_tolerance: Of self-consistency, eV per valence electron.
-    """
-
-    cutoff_eV: float
-    kpoints: tuple[int, int, int]
-    smearing_eV: float
-    energy_tolerance: float
-
-
-PROTOCOLS: dict[ProtocolName, Protocol] = {
-    "fast": Protocol(300.0, (1, 1, 1), 0.05, 1e-4),
-    "moderate": Protocol(350.0, (1, 1, 1), 0.05, 1e-5),
-    "paper": Protocol(500.0, (2, 2, 2), 0.05, 1e-6),
+# Tolerances are in eV per valence electron
+PROTOCOLS: dict[ProtocolName, PlaneWaves] = {
+    "fast": PlaneWaves(300.0, (1, 1, 1), 0.05, 1e-4),
+    "moderate": PlaneWaves(350.0, (1, 1, 1), 0.05, 1e-5),
+    "paper": PlaneWaves(500.0, (2, 2, 2), 0.05, 1e-6),
 }
 LADDER: tuple[dict[str, Any], ...] = (
     {"maxiter": 100},
@@ -57,17 +40,9 @@ class GpawBackend:
             raise MissingDependencyError(
                 f"labels.backend gpaw needs {error.name}, which is not installed; run: scripts/run --with dft"
             ) from None
-        protocol, own = PROTOCOLS[config.protocol], config.gpaw
-        self.settings: dict[str, Any] = {
-            "backend": "gpaw",
-            "xc": "PBE",
-            "cutoff_eV": own.cutoff_eV or protocol.cutoff_eV,
-            "kpoints": list(own.kpoints or protocol.kpoints),
-            "smearing_eV": own.smearing_eV or protocol.smearing_eV,
-            "energy_tolerance_eV_per_electron": protocol.energy_tolerance,
-        }
-        mesh = "x".join(map(str, self.settings["kpoints"]))
-        self.level_of_theory = f"PBE/GPAW/PW{self.settings['cutoff_eV']:g}/{mesh}/FD{self.settings['smearing_eV']:g}"
+        waves = self._waves = PlaneWaves.chosen(config, config.gpaw, PROTOCOLS)
+        self.settings = waves.settings("gpaw")
+        self.level_of_theory = f"PBE/GPAW/PW{waves.cutoff_eV:g}/{waves.mesh}/FD{waves.smearing_eV:g}"
         self.pseudopotentials = _dataset_hashes()
 
     def calculate(self, atoms: Atoms, rung: int) -> Calculation:
@@ -75,11 +50,11 @@ class GpawBackend:
         from gpaw import GPAW, PW, FermiDirac, KohnShamConvergenceError  # noqa: PLC0415  optional
 
         calculator = GPAW(
-            mode=PW(self.settings["cutoff_eV"]),
-            xc=self.settings["xc"],
-            kpts={"size": self.settings["kpoints"], "gamma": True},
-            occupations=FermiDirac(self.settings["smearing_eV"]),
-            convergence={"energy": self.settings["energy_tolerance_eV_per_electron"]},
+            mode=PW(self._waves.cutoff_eV),
+            xc="PBE",
+            kpts={"size": self._waves.kpoints, "gamma": True},
+            occupations=FermiDirac(self._waves.smearing_eV),
+            convergence={"energy": self._waves.energy_tolerance},
             symmetry={"point_group": False},
             txt=None,
             **LADDER[rung],

@@ -1,7 +1,6 @@
 """PBE by VASP. Only input files and the parser can be tested without a licence."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -17,29 +16,13 @@ from argyro.config.labels import LabelsConfig, ProtocolName
 
 from .base import Calculation, FloatArray, NotConvergedError
 from .external import require_program, run_program, scratch_folder, to_voigt
+from .plane_waves import PlaneWaves
 
-
-@dataclass(frozen=True)
-class Protocol:
-    """Numerical settings.
-
-    Attributes:
-        cutoff_eV: Of the plane waves.
-        kpoints: Mesh.
-        smearing_eV: Width of the Gaussian smearing.
-        energy_tolerance: Of self-consistency, eV.
-    """
-
-    cutoff_eV: float
-    kpoints: tuple[int, int, int]
-    smearing_eV: float
-    energy_tolerance: float
-
-
-PROTOCOLS: dict[ProtocolName, Protocol] = {
-    "fast": Protocol(400.0, (1, 1, 1), 0.05, 1e-5),
-    "moderate": Protocol(450.0, (1, 1, 1), 0.05, 1e-6),
-    "paper": Protocol(500.0, (1, 1, 1), 0.05, 1e-6),
+# Smearing is Gaussian; tolerances are in eV
+PROTOCOLS: dict[ProtocolName, PlaneWaves] = {
+    "fast": PlaneWaves(400.0, (1, 1, 1), 0.05, 1e-5),
+    "moderate": PlaneWaves(450.0, (1, 1, 1), 0.05, 1e-6),
+    "paper": PlaneWaves(500.0, (1, 1, 1), 0.05, 1e-6),
 }
 LADDER: tuple[dict[str, Any], ...] = (
     {"ALGO": "Normal", "NELM": 100},
@@ -54,21 +37,13 @@ class VaspBackend:
     rungs = len(LADDER)
 
     def __init__(self, config: LabelsConfig) -> None:
-        protocol, own = PROTOCOLS[config.protocol], config.vasp
+        own = config.vasp
         require_program(own.command, "labels.vasp.command")
         assert own.potentials is not None  # noqa: S101  for the type checker: the configuration has seen to it
         self._command, self._folder, self._datasets = own.command, own.potentials, own.datasets
-        self.settings: dict[str, Any] = {
-            "backend": "vasp",
-            "xc": "PBE",
-            "cutoff_eV": own.cutoff_eV or protocol.cutoff_eV,
-            "kpoints": list(own.kpoints or protocol.kpoints),
-            "smearing_eV": own.smearing_eV or protocol.smearing_eV,
-            "energy_tolerance_eV": protocol.energy_tolerance,
-            "datasets": dict(sorted(own.datasets.items())),
-        }
-        mesh = "x".join(map(str, self.settings["kpoints"]))
-        self.level_of_theory = f"PBE/VASP/PW{self.settings['cutoff_eV']:g}/{mesh}/G{self.settings['smearing_eV']:g}"
+        waves = PlaneWaves.chosen(config, own, PROTOCOLS)
+        self.settings = waves.settings("vasp") | {"datasets": dict(sorted(own.datasets.items()))}
+        self.level_of_theory = f"PBE/VASP/PW{waves.cutoff_eV:g}/{waves.mesh}/G{waves.smearing_eV:g}"
         self.pseudopotentials = {
             path.parent.name.partition("_")[0]: sha256_of_file(path)
             for path in sorted(self._folder.glob("*/POTCAR"))
@@ -115,7 +90,7 @@ def write_inputs(folder: Path, atoms: Atoms, settings: dict[str, Any], rung: int
         "PREC": "Accurate",
         "GGA": "PE",
         "ENCUT": settings["cutoff_eV"],
-        "EDIFF": settings["energy_tolerance_eV"],
+        "EDIFF": settings["energy_tolerance"],
         "ISMEAR": 0,
         "SIGMA": settings["smearing_eV"],
         "ISPIN": 1,
