@@ -15,6 +15,7 @@ from ase.build import bulk
 
 from argyro.common.errors import FileError, LabelError
 from argyro.common.extxyz import read_structure, read_structures, write_structures
+from argyro.common.files import read_json, sha256_of_json, write_json
 from argyro.config.labels import GatesConfig, LabelsConfig
 from argyro.labels.backends.base import Calculation, NotConvergedError
 from argyro.labels.collect import (
@@ -85,7 +86,8 @@ def test_finished_label_is_never_computed_twice(tmp_path: Path) -> None:
     assert len(backend.calls) == 3
     assert [o.label_sha256 for o in first] == [o.label_sha256 for o in again]
     assert [o.status for o in again] == ["ok"] * 3
-    assert [o.seconds for o in again] == [0.0] * 3
+    assert [(o.reused, o.rung, o.seconds) for o in again] == [(True, o.rung, o.seconds) for o in first]
+    assert not any(o.reused for o in first)
 
 
 def test_label_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
@@ -93,9 +95,22 @@ def test_label_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
     name = label_one(atoms, springs(), store, GATES).label_sha256
     expected, found = springs().calculate(atoms, 0), store.load(name, atoms)
     assert found is not None
-    assert found.energy == expected.energy
-    assert np.array_equal(found.forces, expected.forces)
-    assert np.array_equal(found.stress, expected.stress)
+    assert found.calculation.energy == expected.energy
+    assert np.array_equal(found.calculation.forces, expected.forces)
+    assert np.array_equal(found.calculation.stress, expected.stress)
+
+
+def test_settings_stand_beside_the_labels_under_their_hash(tmp_path: Path) -> None:
+    atoms, backend, store = crystals(1)[0], springs(pseudopotentials={"Li": "00", "Br": "11"}), Store(tmp_path)
+    label = read_structure(store.path(label_one(atoms, backend, store, GATES).label_sha256))
+    settings = read_json(tmp_path / f"settings/{label.info['settings_sha256']}.json")
+    assert settings == {
+        "settings": {"backend": "springs"},
+        "code_version": "springs 1",
+        "pseudopotentials": {"Li": "00"},
+    }
+    assert sha256_of_json(settings) == label.info["settings_sha256"]
+    assert sha256_of_json({"Li": "00"}) == label.info["pseudo_sha256"]
 
 
 def test_everything_that_decides_the_result_changes_the_name() -> None:
@@ -121,7 +136,8 @@ def test_structure_hash_does_not_see_labels_or_names() -> None:
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other structure", "not finite"])
 def test_damaged_label_is_computed_again(tmp_path: Path, damage: str) -> None:
     atoms, backend, store = crystals(1)[0], springs(), Store(tmp_path)
-    path = store.path(label_one(atoms, backend, store, GATES).label_sha256)
+    name = label_one(atoms, backend, store, GATES).label_sha256
+    path = store.path(name)
     text = path.read_text()
     if damage == "truncated":
         path.write_text(text[: len(text) // 2])
@@ -136,7 +152,7 @@ def test_damaged_label_is_computed_again(tmp_path: Path, damage: str) -> None:
         write_structures(path, [other])
     assert label_one(atoms, backend, store, GATES).status == "ok"
     assert len(backend.calls) == 2
-    assert path.read_text() == text
+    assert store.load(name, atoms) is not None
 
 
 def test_killed_job_loses_at_most_the_running_label(tmp_path: Path) -> None:
@@ -175,6 +191,7 @@ def test_ladder_is_climbed_until_a_rung_holds(tmp_path: Path) -> None:
     outcome = label_one(crystals(1)[0], backend, Store(tmp_path), GATES)
     assert (outcome.status, outcome.rung) == ("ok", 2)
     assert backend.calls == [0, 1, 2]
+    assert label_one(crystals(1)[0], backend, Store(tmp_path), GATES).rung == 2
 
 
 def test_what_converges_nowhere_is_said_and_not_stored(tmp_path: Path) -> None:
@@ -196,16 +213,27 @@ def test_failure_of_one_structure_leaves_the_others(tmp_path: Path) -> None:
         ({"forces": np.full((8, 3), np.inf)}, {}, "not finite"),
         ({"forces": np.full((8, 3), 0.01)}, {}, "the forces sum to 0.139 eV/angstrom"),
         ({}, {"max_force_eV_per_angstrom": 0.01}, "a force of"),
-        ({}, {"minimum_distance_angstrom": 3.0}, "atoms 2."),
     ],
 )
 def test_each_gate_stops_its_fault(change: dict[str, Any], gates: dict[str, float], complaint: str) -> None:
     atoms = crystals(1)[0]
     good = springs().calculate(atoms, 0)
-    assert violations(atoms, good, GATES) == []
+    assert violations(good, GATES) == []
     bad = Calculation(**({"energy": good.energy, "forces": good.forces, "stress": good.stress} | change))
-    (sentence,) = violations(atoms, bad, GatesConfig(**gates))
+    (sentence,) = violations(bad, GatesConfig(**gates))
     assert complaint in sentence
+
+
+def test_structure_that_no_label_could_save_is_not_computed(tmp_path: Path) -> None:
+    close, cluster = crystals(2)
+    close.positions[1] = close.positions[0] + [0.0, 0.0, 1.0]
+    cluster.pbc = (True, True, False)
+    backend = springs()
+    outcomes = label_structures([close, cluster], backend, Store(tmp_path), GATES)
+    assert [outcome.status for outcome in outcomes] == ["rejected"] * 2
+    assert outcomes[0].message == "atoms 1.000 angstrom apart, below 1.2"
+    assert outcomes[1].message == "the cell is not periodic in all three directions"
+    assert backend.calls == []
 
 
 def test_changed_gates_need_no_new_calculation(tmp_path: Path) -> None:
@@ -281,11 +309,43 @@ def test_levels_of_theory_are_not_mixed() -> None:
         require_one_level(structures)
 
 
-def test_sound_backend_passes_its_test() -> None:
-    result = examine(springs(pressure=0.01), crystals(1)[0])
+def test_training_set_does_not_depend_on_the_time_its_labels_took(tmp_path: Path) -> None:
+    structures, backend = crystals(), springs()
+    for folder in ("one", "other"):
+        store = Store(tmp_path / folder)
+        rows = outcome_rows(structures, label_structures(structures, backend, store, GATES))
+        write_structures(tmp_path / f"{folder}.extxyz", collect(structures, rows, backend, store))
+    assert (tmp_path / "one.extxyz").read_bytes() == (tmp_path / "other.extxyz").read_bytes()
+
+
+def test_sound_backend_passes_its_test(tmp_path: Path) -> None:
+    result = examine(springs(pressure=0.01), crystals(1)[0], Store(tmp_path))
     assert result.violations == []
     assert result.pressure_GPa == pytest.approx(0.01 * 160.21766, rel=1e-6)
     require_sane(result)
+    write_json(tmp_path / "sanity.json", result.as_dict())
+
+
+class SinglePrecision(Springs):
+    """Numbers as neural networks give them."""
+
+    def calculate(self, atoms: Atoms, rung: int) -> Calculation:
+        right = super().calculate(atoms, rung)
+        return Calculation(right.energy, right.forces.astype(np.float32), right.stress.astype(np.float32))
+
+
+def test_result_of_the_test_is_json_whatever_the_precision(tmp_path: Path) -> None:
+    result = examine(SinglePrecision(springs().sites), crystals(1)[0], Store(tmp_path))
+    write_json(tmp_path / "sanity.json", result.as_dict())
+    assert read_json(tmp_path / "sanity.json") == result.as_dict()
+
+
+def test_killed_test_of_a_backend_goes_on_where_it_was(tmp_path: Path) -> None:
+    backend = springs()
+    examine(backend, crystals(1)[0], Store(tmp_path))
+    next(tmp_path.glob("*.extxyz")).unlink()
+    examine(backend, crystals(1)[0], Store(tmp_path))
+    assert len(backend.calls) == 5 + 1
 
 
 class WrongForces(Springs):
@@ -313,9 +373,9 @@ class WrongStress(Springs):
         (WrongStress(springs().sites, pressure=0.02), "a stress of 3.20 GPa where the energy's slope gives -3.18"),
     ],
 )
-def test_broken_backend_is_refused_with_the_reason(backend: Springs, complaint: str) -> None:
+def test_broken_backend_is_refused_with_the_reason(tmp_path: Path, backend: Springs, complaint: str) -> None:
     with pytest.raises(LabelError, match="springs is unfit for Cl-Li") as caught:
-        require_sane(examine(backend, crystals(1)[0]))
+        require_sane(examine(backend, crystals(1)[0], Store(tmp_path)))
     assert complaint in str(caught.value)
 
 

@@ -25,6 +25,7 @@ rule check_backend:
         material=first_material_of_system,
         limits=settings_of(settings.structures.limits),
         labels=LABELLING,
+        store=label_store,
         seed=seed_of_job("sanity"),
     script:
         "../../scripts/labels/check_backend.py"

@@ -41,6 +41,8 @@ class PlaneWaveConfig(Section):
     """Monkhorst-Pack mesh, Gamma included."""
     smearing_eV: PositiveFloat | None = None
     """Width of the smearing of occupations: one for all of a campaign."""
+    energy_tolerance: PositiveFloat | None = None
+    """Of self-consistency: eV per valence electron in GPAW, Ry in Quantum ESPRESSO, eV in VASP."""
 
 
 class GpawConfig(PlaneWaveConfig):
@@ -50,8 +52,8 @@ class GpawConfig(PlaneWaveConfig):
 class SevennetConfig(Section):
     """A foundation model of SevenNet; `scripts/run --with teacher` installs it."""
 
-    model: str = "7net-0"
-    """Name of the model."""
+    model: Literal["7net-0", "7net-l3i5", "7net-omat"] = "7net-0"
+    """Name of the model; 7net-0 comes with the package, the others are downloaded when first used."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where it runs."""
 
@@ -63,6 +65,10 @@ class Cp2kConfig(Section):
     """How it is started; the names of input and output are added."""
     cutoff_eV: PositiveFloat | None = None
     """Cutoff of the finest grid; null: the protocol's."""
+    relative_cutoff_eV: PositiveFloat | None = None
+    """Cutoff that maps Gaussians to grids; null: the protocol's."""
+    scf_tolerance: PositiveFloat | None = None
+    """Of self-consistency, CP2K's EPS_SCF; null: the protocol's."""
 
 
 class EspressoConfig(PlaneWaveConfig):
@@ -79,8 +85,8 @@ class VaspConfig(PlaneWaveConfig):
 
     command: tuple[str, ...] = ("vasp_std",)
     """How it is started."""
-    version: str = "unknown"
-    """Your VASP's version, which is recorded with every label."""
+    version: str | None = None
+    """Your VASP's version, such as 6.4.3: recorded with every label, and compared with what VASP says."""
     potentials: FolderPath | None = None
     """Folder of the licensed PAW potentials: one folder per dataset, with a POTCAR in it."""
     datasets: dict[str, str] = Field(default_factory=dict)
@@ -144,6 +150,8 @@ class LabelsConfig(Section):
             raise ValueError("backend 'espresso' needs espresso.pseudopotentials, a folder of UPF files")
         if self.backend == "vasp" and self.vasp.potentials is None:
             raise ValueError("backend 'vasp' needs vasp.potentials, the folder of your licensed PAW potentials")
+        if self.backend == "vasp" and not self.vasp.version:
+            raise ValueError("backend 'vasp' needs vasp.version, such as 6.4.3: labels are kept apart by it")
         return self
 
     @property

@@ -13,8 +13,8 @@ from argyro.common.errors import FileError, LabelError
 from argyro.common.extxyz import read_structures
 
 from .backends.base import Backend
-from .label import Outcome, provenance
-from .store import Store, labelled
+from .label import Outcome
+from .store import Store, labelled, provenance
 
 MAX_SHOWN = 20  # failures listed in an error; the rest is counted
 REQUIRED = ("REF_energy", "REF_stress", "level_of_theory")
@@ -47,13 +47,13 @@ def collect(
     for atoms, row in zip(structures, rows, strict=True):
         if row["status"] != "ok":
             continue
-        calculation = store.load(row["label_sha256"], atoms)
-        if calculation is None:
+        finished = store.load(row["label_sha256"], atoms)
+        if finished is None:
             raise LabelError(
                 f"the label {store.path(row['label_sha256'])} is gone or damaged; run the rule label again, for "
                 "example with --forcerun label"
             )
-        passed.append(labelled(atoms, calculation, provenance(atoms, backend)))
+        passed.append(labelled(atoms, finished.calculation, provenance(atoms, backend)))
     return passed
 
 

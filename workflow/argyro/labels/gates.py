@@ -14,7 +14,16 @@ def is_finite(calculation: Calculation) -> bool:
     return all(np.isfinite(value).all() for value in (calculation.energy, calculation.forces, calculation.stress))
 
 
-def violations(atoms: Atoms, calculation: Calculation, gates: GatesConfig) -> list[str]:
+def structure_violations(atoms: Atoms, gates: GatesConfig) -> list[str]:
+    """Why a structure is not worth a calculation, a sentence each; empty if it is."""
+    found = [] if atoms.pbc.all() else ["the cell is not periodic in all three directions"]
+    close = neighbor_list("d", atoms, gates.minimum_distance_angstrom)
+    if len(close):
+        found.append(f"atoms {close.min():.3f} angstrom apart, below {gates.minimum_distance_angstrom:g}")
+    return found
+
+
+def violations(calculation: Calculation, gates: GatesConfig) -> list[str]:
     """Why a label cannot be used, a sentence each; empty if it can."""
     if not is_finite(calculation):
         return ["energy, forces or stress are not finite"]
@@ -24,9 +33,6 @@ def violations(atoms: Atoms, calculation: Calculation, gates: GatesConfig) -> li
         found.append(f"the forces sum to {net:.3g} eV/angstrom, above {gates.max_net_force_eV_per_angstrom:g}")
     if largest > gates.max_force_eV_per_angstrom:
         found.append(f"a force of {largest:.3g} eV/angstrom, above {gates.max_force_eV_per_angstrom:g}")
-    close = neighbor_list("d", atoms, gates.minimum_distance_angstrom)
-    if len(close):
-        found.append(f"atoms {close.min():.3f} angstrom apart, below {gates.minimum_distance_angstrom:g}")
     return found
 
 

@@ -11,9 +11,9 @@ from ase import Atoms
 from argyro.common.errors import LabelError
 from argyro.config.labels import GatesConfig
 
-from .backends.base import Backend, Calculation, NotConvergedError
-from .gates import flags, is_finite, violations
-from .store import Store, label_hash, settings_hash, structure_hash
+from .backends.base import Backend, NotConvergedError
+from .gates import flags, is_finite, structure_violations, violations
+from .store import Finished, Store, label_hash, structure_hash
 
 logger = logging.getLogger(__name__)
 type Status = Literal["ok", "rejected", "unconverged", "failed"]
@@ -28,9 +28,10 @@ class Outcome:
         label_sha256: Name of its label in the store.
         status: ``ok``; ``rejected`` by the gates; ``unconverged`` on all rungs; or ``failed``.
         message: Why it is not ok, or what is unusual.
-        rung: Of the ladder, the last one tried; None if the store had it.
+        rung: Of the ladder, the last one tried.
         scf_steps: Steps to self-consistency, where the code tells.
-        seconds: Time it took; zero if the store had it.
+        seconds: Time the calculation took, whenever that was.
+        reused: Whether the store had it.
     """
 
     structure_sha256: str
@@ -40,6 +41,7 @@ class Outcome:
     rung: int | None = None
     scf_steps: int | None = None
     seconds: float = 0.0
+    reused: bool = False
 
 
 def label_structures(structures: Sequence[Atoms], backend: Backend, store: Store, gates: GatesConfig) -> list[Outcome]:
@@ -66,52 +68,59 @@ def label_structures(structures: Sequence[Atoms], backend: Backend, store: Store
 
 def label_one(atoms: Atoms, backend: Backend, store: Store, gates: GatesConfig) -> Outcome:
     """Label one structure, or take its label from the store."""
-    name, own_hash = label_hash(atoms, backend), structure_hash(atoms)
+    own_hash, name = structure_hash(atoms), label_hash(atoms, backend)
+    if unfit := structure_violations(atoms, gates):
+        return Outcome(own_hash, name, "rejected", "; ".join(unfit))
     began = time.perf_counter()
-    calculation, rung = store.load(name, atoms), None
-    if calculation is None:
-        try:
-            calculation, rung = climb(atoms, backend)
-        except NotConvergedError as error:
-            spent = time.perf_counter() - began
-            return Outcome(own_hash, name, "unconverged", str(error), backend.rungs - 1, None, spent)
-        except LabelError as error:
-            return Outcome(own_hash, name, "failed", str(error), None, None, time.perf_counter() - began)
-        if is_finite(calculation):
-            store.save(name, atoms, calculation, provenance(atoms, backend))
-    wrong = violations(atoms, calculation, gates)
+    try:
+        finished, reused = obtain(atoms, backend, store)
+    except NotConvergedError as error:
+        spent = time.perf_counter() - began
+        return Outcome(own_hash, name, "unconverged", str(error), backend.rungs - 1, None, spent)
+    except LabelError as error:
+        return Outcome(own_hash, name, "failed", str(error), None, None, time.perf_counter() - began)
+    wrong = violations(finished.calculation, gates)
     return Outcome(
         own_hash,
         name,
         "rejected" if wrong else "ok",
-        "; ".join(wrong or flags(atoms, calculation, gates)),
-        rung,
-        calculation.scf_steps,
-        time.perf_counter() - began if rung is not None else 0.0,
+        "; ".join(wrong or flags(atoms, finished.calculation, gates)),
+        finished.rung,
+        finished.calculation.scf_steps,
+        finished.seconds,
+        reused=reused,
     )
 
 
-def climb(atoms: Atoms, backend: Backend) -> tuple[Calculation, int]:
-    """Try the rungs of the ladder in turn; the calculation and the rung that gave it.
+def obtain(atoms: Atoms, backend: Backend, store: Store) -> tuple[Finished, bool]:
+    """The calculation of a structure, and whether the store had it already.
+
+    Raises:
+        NotConvergedError: no rung converges.
+        LabelError: something else went wrong.
+    """
+    name = label_hash(atoms, backend)
+    stored = store.load(name, atoms)
+    if stored is not None:
+        return stored, True
+    finished = climb(atoms, backend)
+    if is_finite(finished.calculation):
+        store.save(name, atoms, finished, backend)
+    return finished, False
+
+
+def climb(atoms: Atoms, backend: Backend) -> Finished:
+    """Try the rungs of the ladder in turn.
 
     Raises:
         NotConvergedError: none converges.
         LabelError: something else went wrong.
     """
-    reasons = []
+    reasons, began = [], time.perf_counter()
     for rung in range(backend.rungs):
         try:
-            return backend.calculate(atoms, rung), rung
+            return Finished(backend.calculate(atoms, rung), rung, time.perf_counter() - began)
         except NotConvergedError as error:
             logger.info("rung %d did not converge: %s", rung, error)
             reasons.append(str(error))
     raise NotConvergedError(f"none of {backend.rungs} ways to self-consistency converged; the last: {reasons[-1]}")
-
-
-def provenance(atoms: Atoms, backend: Backend) -> dict[str, str]:
-    """What a label says of its origin."""
-    return {
-        "level_of_theory": backend.level_of_theory,
-        "settings_sha256": settings_hash(backend, set(atoms.get_chemical_symbols())),
-        "code_version": backend.code_version,
-    }

@@ -10,7 +10,8 @@ from ase.units import GPa
 from argyro.common.errors import LabelError
 
 from .backends.base import Backend, Calculation, NotConvergedError
-from .label import climb
+from .label import obtain
+from .store import Store
 
 MAX_PRESSURE_GPA = 5.0
 MAX_FORCE = 5.0  # eV/angstrom, on a lightly rattled cell
@@ -29,7 +30,6 @@ class Sanity:
         elements: Elements in the cell.
         pressure_GPa: Minus a third of the trace of the stress.
         max_force_eV_per_angstrom: Largest force.
-        force_eV_per_angstrom: Force on the chosen atom along its own direction.
         force_by_differences_eV_per_angstrom: The same by central differences of the energy.
         stress_GPa: Component xx.
         stress_by_differences_GPa: The same by central differences of the energy.
@@ -40,7 +40,6 @@ class Sanity:
     elements: list[str]
     pressure_GPa: float
     max_force_eV_per_angstrom: float
-    force_eV_per_angstrom: float
     force_by_differences_eV_per_angstrom: float
     stress_GPa: float
     stress_by_differences_GPa: float
@@ -51,37 +50,45 @@ class Sanity:
         return asdict(self)
 
 
-def examine(backend: Backend, atoms: Atoms) -> Sanity:
+def examine(backend: Backend, atoms: Atoms, store: Store) -> Sanity:
     """Measure; five calculations.
 
     Args:
         backend: What to test.
         atoms: A lightly rattled cell at about the experimental volume.
+        store: Where finished calculations are and go, so that a killed test goes on where it was.
 
     Raises:
         LabelError: a calculation fails or does not converge.
     """
-    center = _calculate(backend, atoms)
+    center = _calculate(backend, atoms, store)
     norms = np.linalg.norm(center.forces, axis=1)
     atom = int(norms.argmax())
-    direction = center.forces[atom] / norms[atom]
-    by_force = -_slope(backend, [_displaced(atoms, atom, s * DISPLACEMENT * direction) for s in (-1, 1)], DISPLACEMENT)
-    by_strain = _slope(backend, [_strained(atoms, s * STRAIN) for s in (-1, 1)], STRAIN) / atoms.get_volume()
-    pressure = -float(center.stress[:3].mean()) / GPa
-    stress, by_strain = float(center.stress[0]) / GPa, by_strain / GPa
-    violations = []
-    if abs(pressure) > MAX_PRESSURE_GPA:
-        violations.append(f"a pressure of {pressure:.1f} GPa, beyond {MAX_PRESSURE_GPA:g} GPa")
-    if norms[atom] > MAX_FORCE:
-        violations.append(f"a force of {norms[atom]:.1f} eV/angstrom, above {MAX_FORCE:g}")
-    if abs(by_force - norms[atom]) > FORCE_TOLERANCE * norms[atom]:
-        violations.append(f"a force of {norms[atom]:.3f} eV/angstrom where the energy's slope gives {by_force:.3f}")
-    if abs(by_strain - stress) > STRESS_TOLERANCE_GPA:
-        violations.append(f"a stress of {stress:.2f} GPa where the energy's slope gives {by_strain:.2f}")
+    shift = DISPLACEMENT * center.forces[atom] / norms[atom]
+    by_force = _slope(backend, [_displaced(atoms, atom, -shift), _displaced(atoms, atom, shift)], store)
+    by_strain = _slope(backend, [_strained(atoms, -STRAIN), _strained(atoms, STRAIN)], store) / atoms.get_volume()
+    measured = {
+        "pressure_GPa": -float(center.stress[:3].mean()) / GPa,
+        "max_force_eV_per_angstrom": float(norms[atom]),
+        "force_by_differences_eV_per_angstrom": -by_force / DISPLACEMENT,
+        "stress_GPa": float(center.stress[0]) / GPa,
+        "stress_by_differences_GPa": by_strain / STRAIN / GPa,
+    }
     elements = sorted(set(atoms.get_chemical_symbols()))
-    return Sanity(
-        backend.level_of_theory, elements, pressure, norms[atom], norms[atom], by_force, stress, by_strain, violations
-    )
+    return Sanity(backend.level_of_theory, elements, **measured, violations=_violations(*measured.values()))
+
+
+def _violations(pressure: float, force: float, force_slope: float, stress: float, stress_slope: float) -> list[str]:
+    found = []
+    if abs(pressure) > MAX_PRESSURE_GPA:
+        found.append(f"a pressure of {pressure:.1f} GPa, beyond {MAX_PRESSURE_GPA:g} GPa")
+    if force > MAX_FORCE:
+        found.append(f"a force of {force:.1f} eV/angstrom, above {MAX_FORCE:g}")
+    if abs(force_slope - force) > FORCE_TOLERANCE * force:
+        found.append(f"a force of {force:.3f} eV/angstrom where the energy's slope gives {force_slope:.3f}")
+    if abs(stress_slope - stress) > STRESS_TOLERANCE_GPA:
+        found.append(f"a stress of {stress:.2f} GPa where the energy's slope gives {stress_slope:.2f}")
+    return found
 
 
 def require_sane(result: Sanity) -> None:
@@ -97,17 +104,17 @@ def require_sane(result: Sanity) -> None:
         )
 
 
-def _calculate(backend: Backend, atoms: Atoms) -> Calculation:
+def _calculate(backend: Backend, atoms: Atoms, store: Store) -> Calculation:
     try:
-        return climb(atoms, backend)[0]
+        return obtain(atoms, backend, store)[0].calculation
     except NotConvergedError as error:
         raise LabelError(f"{backend.level_of_theory} did not converge in its test: {error}") from None
 
 
-def _slope(backend: Backend, pair: list[Atoms], step: float) -> float:
-    """Central difference of the energy."""
-    below, above = (_calculate(backend, atoms).energy for atoms in pair)
-    return (above - below) / (2 * step)
+def _slope(backend: Backend, pair: list[Atoms], store: Store) -> float:
+    """Half the difference of the energies."""
+    below, above = (_calculate(backend, atoms, store).energy for atoms in pair)
+    return (above - below) / 2
 
 
 def _displaced(atoms: Atoms, atom: int, shift: Any) -> Atoms:

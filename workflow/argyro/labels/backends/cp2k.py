@@ -1,6 +1,8 @@
 """PBE by CP2K (GTH pseudopotentials, DZVP-MOLOPT-SR-GTH), at Gamma with orbital transformation: a gap is assumed."""
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,17 @@ import numpy as np
 from ase import Atoms
 from ase.units import Bohr, GPa, Hartree
 
-from argyro.common.errors import LabelError
+from argyro.common.errors import LabelError, MissingDependencyError
+from argyro.common.files import sha256_of_file, sha256_of_json
 from argyro.config.labels import LabelsConfig, ProtocolName
 
 from .base import Calculation, FloatArray, NotConvergedError
 from .external import require_program, run_program, scratch_folder, to_voigt
 
 CUTOFF_EV: dict[ProtocolName, float] = {"fast": 5500.0, "moderate": 8200.0, "paper": 10900.0}
+RELATIVE_CUTOFF_EV = 820.0
+SCF_TOLERANCE: dict[ProtocolName, float] = {"fast": 1e-6, "moderate": 1e-6, "paper": 1e-7}
+UNCONVERGED = "SCF run NOT converged"
 LADDER = (
     "MINIMIZER DIIS\n      PRECONDITIONER FULL_SINGLE_INVERSE",
     "MINIMIZER CG\n      PRECONDITIONER FULL_SINGLE_INVERSE",
@@ -50,14 +56,14 @@ TEMPLATE = """\
     CHARGE 0
     &MGRID
       CUTOFF [eV] {cutoff_eV}
-      REL_CUTOFF [Ry] 60
+      REL_CUTOFF [eV] {relative_cutoff_eV}
     &END MGRID
     &QS
       EPS_DEFAULT 1.0E-12
     &END QS
     &SCF
       SCF_GUESS ATOMIC
-      EPS_SCF 1.0E-6
+      EPS_SCF {scf_tolerance}
       MAX_SCF 300
       &OT
       {solver}
@@ -92,18 +98,22 @@ class Cp2kBackend:
     """See `Backend`."""
 
     rungs = len(LADDER)
-    pseudopotentials: dict[str, str] = {}  # noqa: RUF012  they belong to the installation, whose version is recorded
 
     def __init__(self, config: LabelsConfig) -> None:
         own = config.cp2k
         require_program(own.command, "labels.cp2k.command")
         self._command = own.command
-        version = re.search(r"CP2K version (\S+)", run_program([*own.command, "--version"], Path.cwd()))
+        with scratch_folder() as folder:
+            told = run_program([*own.command, "--version"], folder)
+        version = re.search(r"CP2K version (\S+)", told)
         self.code_version = f"cp2k {version.group(1) if version else 'of unknown version'}"
+        self.pseudopotentials = {"*": sha256_of_json([sha256_of_file(file) for file in data_files(told)])}
         self.settings: dict[str, Any] = {
             "backend": "cp2k",
             "xc": "PBE",
             "cutoff_eV": own.cutoff_eV or CUTOFF_EV[config.protocol],
+            "relative_cutoff_eV": own.relative_cutoff_eV or RELATIVE_CUTOFF_EV,
+            "scf_tolerance": own.scf_tolerance or SCF_TOLERANCE[config.protocol],
             "basis": "DZVP-MOLOPT-SR-GTH",
         }
         self.level_of_theory = f"PBE/CP2K/DZVP-MOLOPT-SR-GTH/{self.settings['cutoff_eV']:.0f}eV"
@@ -111,12 +121,31 @@ class Cp2kBackend:
     def calculate(self, atoms: Atoms, rung: int) -> Calculation:
         """See `Backend`."""
         with scratch_folder() as folder:
-            (folder / "label.inp").write_text(input_text(atoms, self.settings["cutoff_eV"], rung))
-            output = run_program([*self._command, "-i", "label.inp"], folder)
+            (folder / "label.inp").write_text(input_text(atoms, self.settings, rung))
+            output = run_program([*self._command, "-i", "label.inp"], folder, unconverged=UNCONVERGED)
         return parse_output(output, len(atoms))
 
 
-def input_text(atoms: Atoms, cutoff_eV: float, rung: int) -> str:
+def data_files(version_text: str) -> list[Path]:
+    """CP2K's files of pseudopotentials and basis sets.
+
+    Args:
+        version_text: What ``cp2k --version`` prints; its lines are wrapped anywhere.
+
+    Raises:
+        MissingDependencyError: it does not say where they are, nor does CP2K_DATA_DIR.
+    """
+    built_in = re.search(r'__DATA_DIR="([^"]+)"', version_text.replace("\n   ", ""))
+    folder = os.environ.get("CP2K_DATA_DIR") or (built_in.group(1) if built_in else "")
+    files = [Path(folder) / name for name in ("GTH_POTENTIALS", "BASIS_MOLOPT")]
+    if not folder or not all(file.is_file() for file in files):
+        raise MissingDependencyError(
+            "CP2K's GTH_POTENTIALS and BASIS_MOLOPT are not found; set CP2K_DATA_DIR to the folder that holds them"
+        )
+    return files
+
+
+def input_text(atoms: Atoms, settings: Mapping[str, Any], rung: int) -> str:
     """Input of one single point.
 
     Raises:
@@ -126,7 +155,9 @@ def input_text(atoms: Atoms, cutoff_eV: float, rung: int) -> str:
     if unknown := [element for element in elements if element not in VALENCE]:
         raise LabelError(f"the CP2K backend knows no GTH pseudopotential of {', '.join(unknown)}")
     return TEMPLATE.format(
-        cutoff_eV=repr(cutoff_eV),
+        cutoff_eV=settings["cutoff_eV"],
+        relative_cutoff_eV=settings["relative_cutoff_eV"],
+        scf_tolerance=settings["scf_tolerance"],
         solver=LADDER[rung],
         cell="\n".join(f"      {name} {_numbers(row)}" for name, row in zip("ABC", atoms.cell.array, strict=True)),
         positions="\n".join(
@@ -148,9 +179,9 @@ def parse_output(text: str, count: int) -> Calculation:
         LabelError: energy, forces or stress are missing.
     """
     steps = re.findall(r"SCF run converged in\s+(\d+) (?:steps|iterations)", text)
-    if not steps or "SCF run NOT converged" in text:
+    if not steps:
         raise NotConvergedError("CP2K's output has no proof of self-consistency")
-    energy = re.search(r"ENERGY\| Total FORCE_EVAL.*?:\s*" + NUMBER, text)
+    energy = re.search(r"ENERGY\| Total FORCE_EVAL.*?\s" + NUMBER, text)
     forces = _forces(text, count)
     stress = _stress(text)
     if energy is None or forces is None or stress is None:
@@ -161,17 +192,24 @@ def parse_output(text: str, count: int) -> Calculation:
 
 
 def _forces(text: str, count: int) -> FloatArray | None:
-    """Forces, hartree/bohr."""
-    block = text.rpartition("ATOMIC FORCES in [a.u.]")[2]
-    rows = re.findall(rf"^\s+\d+\s+\d+\s+[A-Z][a-z]?\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}\s*$", block, re.MULTILINE)
+    """Forces, hartree/bohr; the table is another one since CP2K 2025."""
+    rows = []
+    for title, columns in (
+        ("ATOMIC FORCES in [a.u.]", r"\s+\d+\s+\d+\s+[A-Z][a-z]?"),
+        ("FORCES| Atomic forces [hartree/bohr]", r"\s+FORCES\|\s+\d+"),
+    ):
+        rows += re.findall(rf"^{columns}\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}\b", text.partition(title)[2], re.MULTILINE)
     return np.array(rows[:count], dtype=float) if len(rows) >= count else None
 
 
 def _stress(text: str) -> FloatArray | None:
-    """Stress, tensile positive, eV/angstrom^3; CP2K's is a pressure, in GPa."""
-    block = text.rpartition("STRESS| Analytical stress tensor [GPa]")[2]
-    rows = re.findall(rf"STRESS\|\s+[xyz]\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}", block)
-    return -np.array(rows[:3], dtype=float) * GPa if len(rows) >= 3 else None  # noqa: PLR2004  rows of a tensor
+    """Stress, tensile positive, eV/angstrom^3; CP2K's is a pressure, in GPa, since 2025 in bar."""
+    title = re.search(r"STRESS\| Analytical stress tensor \[(GPa|bar)\]", text)
+    if title is None:
+        return None
+    unit = {"GPa": GPa, "bar": 1e-4 * GPa}[title.group(1)]
+    rows = re.findall(rf"STRESS\|\s+[xyz]\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}", text[title.end() :])
+    return -np.array(rows[:3], dtype=float) * unit if len(rows) >= 3 else None  # noqa: PLR2004  rows of a tensor
 
 
 def _numbers(row: FloatArray) -> str:

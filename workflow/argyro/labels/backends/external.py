@@ -11,7 +11,7 @@ import numpy as np
 
 from argyro.common.errors import LabelError, MissingDependencyError
 
-from .base import FloatArray
+from .base import FloatArray, NotConvergedError
 
 LAST_LINES = 5  # of a failed program's output, for the message
 
@@ -36,19 +36,33 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def run_program(command: Sequence[str], folder: Path) -> str:
+def run_program(command: Sequence[str], folder: Path, *, unconverged: str | None = None) -> str:
     """What a program prints.
 
+    Args:
+        command: The program and its arguments.
+        folder: Where it runs.
+        unconverged: What it prints if it did not reach self-consistency, which some programs call a failure.
+
     Raises:
+        NotConvergedError: it printed that.
         LabelError: it fails; with the end of what it said.
     """
     done = subprocess.run(  # noqa: S603  the user's own command
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
+    if unconverged is not None and unconverged in done.stdout:
+        raise NotConvergedError(f"'{' '.join(command)}' says: {unconverged}")
     if done.returncode != 0:
-        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-LAST_LINES:])
+        last = "\n".join(_complaint(done.stdout + done.stderr, folder).strip().splitlines()[-LAST_LINES:])
         raise LabelError(f"'{' '.join(command)}' failed with exit status {done.returncode}:\n{last}")
     return done.stdout
+
+
+def _complaint(output: str, folder: Path) -> str:
+    """What a failed program said; Quantum ESPRESSO's reason is in a file, for an MPI abort loses the output."""
+    crash = folder / "CRASH"
+    return crash.read_text(errors="replace") if crash.exists() else output
 
 
 def to_voigt(stress: FloatArray) -> FloatArray:

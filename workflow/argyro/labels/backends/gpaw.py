@@ -43,7 +43,7 @@ class GpawBackend:
         waves = self._waves = PlaneWaves.chosen(config, config.gpaw, PROTOCOLS)
         self.settings = waves.settings("gpaw")
         self.level_of_theory = f"PBE/GPAW/PW{waves.cutoff_eV:g}/{waves.mesh}/FD{waves.smearing_eV:g}"
-        self.pseudopotentials = _dataset_hashes()
+        self.pseudopotentials = _dataset_hashes(use_datasets())
 
     def calculate(self, atoms: Atoms, rung: int) -> Calculation:
         """See `Backend`."""
@@ -79,12 +79,19 @@ class GpawBackend:
         )
 
 
-def _dataset_hashes() -> dict[str, str]:
-    """Hashes of the PAW datasets for PBE, by element; a folder of GPAW_SETUP_PATH goes before gpaw-data."""
+def use_datasets() -> list[Path]:
+    """Tell GPAW where its PAW datasets are, whatever ``~/.gpaw/rc.py`` says; a folder of GPAW_SETUP_PATH goes first."""
+    import gpaw  # noqa: PLC0415  optional
     import gpaw_data  # noqa: PLC0415  optional
 
-    folders = [Path(folder) for folder in os.environ.get("GPAW_SETUP_PATH", "").split(":") if folder]
-    folders.append(Path(gpaw_data.__file__).parent / "setups")
+    folders = [Path(folder) for folder in os.environ.get("GPAW_SETUP_PATH", "").split(os.pathsep) if folder]
+    folders.append(gpaw_data.datapath())
+    gpaw.setup_paths[:] = folders
+    return folders
+
+
+def _dataset_hashes(folders: list[Path]) -> dict[str, str]:
+    """Hashes of the PAW datasets for PBE, by element; the first folder that has one counts."""
     files = {
         file.name.split(".")[0]: file
         for folder in reversed(folders)

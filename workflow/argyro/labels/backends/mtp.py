@@ -1,13 +1,16 @@
 """A given moment tensor potential as the teacher: milliseconds per label, and the truth is known."""
 
+import warnings
 from importlib.metadata import version
 from typing import Any
 
 from ase import Atoms
 
+from argyro.common.errors import LabelError
 from argyro.common.files import sha256_of_file
 from argyro.config.labels import LabelsConfig
 from mtpcore.ase import MTP
+from mtpcore.errors import CloseContactWarning, MtpcoreError
 
 from .base import Calculation
 
@@ -31,7 +34,12 @@ class MtpBackend:
         """See `Backend`."""
         atoms = atoms.copy()
         atoms.calc = self._calculator
-        return Calculation(atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress())
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", CloseContactWarning)  # there the potential knows nothing
+                return Calculation(atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress())
+        except (MtpcoreError, CloseContactWarning) as error:
+            raise LabelError(f"the potential cannot label this: {error}") from None
 
 
 def open_backend(config: LabelsConfig) -> MtpBackend:

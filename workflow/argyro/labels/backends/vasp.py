@@ -29,6 +29,7 @@ LADDER: tuple[dict[str, Any], ...] = (
     {"ALGO": "Normal", "NELM": 200, "AMIX": 0.1, "BMIX": 0.01},
     {"ALGO": "All", "NELM": 300},
 )
+PROOF_OF_CONVERGENCE = "aborting loop because EDIFF is reached"  # in OUTCAR
 
 
 class VaspBackend:
@@ -40,6 +41,7 @@ class VaspBackend:
         own = config.vasp
         require_program(own.command, "labels.vasp.command")
         assert own.potentials is not None  # noqa: S101  for the type checker: the configuration has seen to it
+        assert own.version is not None  # noqa: S101
         self._command, self._folder, self._datasets = own.command, own.potentials, own.datasets
         waves = PlaneWaves.chosen(config, own, PROTOCOLS)
         self.settings = waves.settings("vasp") | {"datasets": dict(sorted(own.datasets.items()))}
@@ -49,6 +51,7 @@ class VaspBackend:
             for path in sorted(self._folder.glob("*/POTCAR"))
             if path.parent.name == self._dataset(path.parent.name.partition("_")[0])
         }
+        self._version = own.version
         self.code_version = f"vasp {own.version}"
 
     def calculate(self, atoms: Atoms, rung: int) -> Calculation:
@@ -57,7 +60,8 @@ class VaspBackend:
         with scratch_folder() as folder:
             write_inputs(folder, atoms[order], self.settings, rung, self._potcar)
             run_program(self._command, folder)
-            found = parse_vasprun(folder / "vasprun.xml", LADDER[rung]["NELM"])
+            require_convergence(folder / "OUTCAR")
+            found = parse_vasprun(folder / "vasprun.xml", self._version)
         forces = np.empty_like(found.forces)
         forces[order] = found.forces
         return Calculation(found.energy, forces, found.stress, found.energy_zero_smearing, found.scf_steps)
@@ -110,28 +114,50 @@ def write_inputs(folder: Path, atoms: Atoms, settings: dict[str, Any], rung: int
     (folder / "POTCAR").write_text("".join(potcar(element) for element in elements), encoding="latin-1")
 
 
-def parse_vasprun(path: Path, step_limit: int) -> Calculation:
-    """Read vasprun.xml; a run that used all its electronic steps has not converged, which VASP does not call an error.
+def require_convergence(path: Path) -> None:
+    """Look for the proof of self-consistency in OUTCAR; VASP does not call a run without it an error.
+
+    Raises:
+        NotConvergedError: there is none.
+        LabelError: there is no OUTCAR.
+    """
+    try:
+        text = path.read_text(encoding="latin-1")
+    except OSError:
+        raise LabelError("VASP left no OUTCAR") from None
+    if PROOF_OF_CONVERGENCE not in text:
+        raise NotConvergedError("VASP's OUTCAR has no proof of self-consistency")
+
+
+def parse_vasprun(path: Path, version: str) -> Calculation:
+    """Read vasprun.xml.
 
     Args:
         path: The file.
-        step_limit: NELM of the run.
+        version: Version of VASP that is expected, or its beginning.
 
     Raises:
-        NotConvergedError: the electronic loop did not converge.
-        LabelError: the file is missing, damaged or lacks something.
+        LabelError: the file is missing, damaged, lacks something or is of another version.
     """
     try:
-        last = ET.parse(path).getroot().findall("calculation")[-1]  # noqa: S314  written by our own run
-        energies = {item.get("name"): float(item.text or "nan") for item in last.findall("energy/i")}
+        root = ET.parse(path).getroot()  # noqa: S314  written by our own run
+        last = root.findall("calculation")[-1]
         forces, stress = _array(last, "forces"), _array(last, "stress")
-        energy, zero = energies["e_fr_energy"], energies["e_0_energy"]
-    except (OSError, ET.ParseError, IndexError, KeyError, ValueError, AttributeError) as error:
+        energy = _energies(last)["e_fr_energy"]
+        step = _energies(last.findall("scstep")[-1])
+        # Some versions write a wrong e_0_energy beside the final energy; the one of the last step is right
+        zero = energy + step["e_0_energy"] - step["e_fr_energy"]
+        found = (root.findtext("generator/i[@name='version']") or "").strip()
+    except (OSError, ET.ParseError, IndexError, KeyError, ValueError) as error:
         raise LabelError(f"VASP's vasprun.xml is not complete: {error}") from None
+    if not found.startswith(version):
+        raise LabelError(f"this is VASP {found}, not labels.vasp.version {version}; labels must not be mixed up")
     steps = len(last.findall("scstep"))
-    if steps >= step_limit:
-        raise NotConvergedError(f"VASP used all its {step_limit} electronic steps")
     return Calculation(energy, forces, to_voigt(-stress * 0.1 * GPa), zero, steps)  # VASP's is a pressure in kbar
+
+
+def _energies(parent: ET.Element) -> dict[str | None, float]:
+    return {item.get("name"): float(item.text or "nan") for item in parent.findall("energy/i")}
 
 
 def _array(calculation: ET.Element, name: str) -> FloatArray:
