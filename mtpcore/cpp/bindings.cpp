@@ -195,11 +195,11 @@ class BoundDataset {
     return pairs;
   }
 
-  nb::tuple predict(const Engine& engine, int threads) const {
+  nb::tuple predict(const Engine& engine, bool virial, int threads) const {
     Predictions out;
     {
       nb::gil_scoped_release release;
-      out = set.predict(engine.model, threads);
+      out = set.predict(engine.model, virial, threads);
     }
     const size_t structures = out.energies.size(), atoms = out.forces.size() / 3;
     return nb::make_tuple(own(std::move(out.energies), {structures}), own(std::move(out.forces), {atoms, 3}),
@@ -220,35 +220,31 @@ class BoundDataset {
     return own(std::move(values), {n});
   }
 
-  Array<double> jacobian(const Engine& engine, int structure, bool virial, bool linear_only) const {
-    check(structure);
-    const size_t length = 1 + 3 * size(set.atom_count(structure)) + (virial ? 6 : 0);
-    const size_t lines = size(engine.model.parameter_count() - (linear_only ? engine.model.radial_count() : 0));
-    std::vector<double> values(lines * length);
+  Array<double> normal_equations(const Engine& engine, Input<double> energy_factors, Input<double> energies,
+                                 Input<double> force_factors, Input<double> forces,
+                                 std::optional<Input<double>> virial_factors, std::optional<Input<double>> virials,
+                                 bool linear_only, int threads) const {
+    const size_t structures = size(set.structure_count());
+    if (energy_factors.size() != structures || energies.size() != structures || force_factors.size() != structures ||
+        forces.size() != 3 * size(set.atom_count()) || virial_factors.has_value() != virials.has_value() ||
+        (virials && (virial_factors->size() != 6 * structures || virials->size() != 6 * structures)))
+      throw std::invalid_argument("residuals do not match the structures of the data set");
+    const Residuals residuals{energy_factors.data(),
+                              energies.data(),
+                              force_factors.data(),
+                              forces.data(),
+                              virials ? virial_factors->data() : nullptr,
+                              virials ? virials->data() : nullptr};
+    std::vector<double> values;
     {
       nb::gil_scoped_release release;
-      set.jacobian(engine.model, structure, virial, linear_only, values.data());
+      values = set.normal_equations(engine.model, residuals, linear_only, threads);
     }
-    return own(std::move(values), {lines, length});
-  }
-
-  Array<double> site_rows(const Engine& engine, int structure) const {
-    check(structure);
-    const size_t atoms = size(set.atom_count(structure)), width = size(engine.model.parameter_count());
-    std::vector<double> values(atoms * width);
-    {
-      nb::gil_scoped_release release;
-      set.site_rows(engine.model, structure, values.data());
-    }
-    return own(std::move(values), {atoms, width});
+    const size_t n = size(engine.model.parameter_count() - (linear_only ? engine.model.radial_count() : 0)) + 1;
+    return own(std::move(values), {n, n});
   }
 
   Dataset set;
-
- private:
-  void check(int structure) const {
-    if (structure < 0 || structure >= set.structure_count()) throw std::out_of_range("no such structure in the data set");
-  }
 };
 
 void bind_potential(nb::module_& m) {
@@ -348,11 +344,11 @@ NB_MODULE(_core, m) {
   nb::class_<BoundDataset>(m, "Dataset", "Structures whose neighbourhoods are found once.")
       .def(nb::init<double>(), "cutoff"_a)
       .def("add", &BoundDataset::add, "types"_a, "positions"_a, "cell"_a, "periodic"_a, "species_count"_a, "min_dist"_a)
-      .def("predict", &BoundDataset::predict, "engine"_a, "threads"_a)
+      .def("predict", &BoundDataset::predict, "engine"_a, "virial"_a, "threads"_a)
       .def("gradient", &BoundDataset::gradient, "engine"_a, "energy_weights"_a, "force_weights"_a, "virial_weights"_a,
            "threads"_a)
-      .def("jacobian", &BoundDataset::jacobian, "engine"_a, "structure"_a, "virial"_a, "linear_only"_a)
-      .def("site_rows", &BoundDataset::site_rows, "engine"_a, "structure"_a)
+      .def("normal_equations", &BoundDataset::normal_equations, "engine"_a, "energy_factors"_a, "energies"_a,
+           "force_factors"_a, "forces"_a, "virial_factors"_a, "virials"_a, "linear_only"_a, "threads"_a)
       .def_prop_ro("structure_count", [](const BoundDataset& d) { return d.set.structure_count(); })
       .def_prop_ro("total_atom_count", [](const BoundDataset& d) { return d.set.atom_count(); })
       .def("atom_count", [](const BoundDataset& d, int c) { return d.set.atom_count(c); }, "structure"_a);

@@ -57,6 +57,7 @@ std::vector<ClosePair> Dataset::add(const System& system, int species_count, dou
   const CellList cells(system, cutoff_);
   Structure structure{std::vector<int>(system.types, system.types + system.atom_count), NeighborBuffer(cutoff_)};
   fill_neighbors(cells, system, 0, system.atom_count, structure.neighbors);
+  structure.neighbors.sort_by_type();
   std::vector<ClosePair> pairs;
   collect_close_pairs(structure.neighbors, 0, min_dist, pairs);
   first_atom_.push_back(atom_count());
@@ -64,7 +65,7 @@ std::vector<ClosePair> Dataset::add(const System& system, int species_count, dou
   return pairs;
 }
 
-Predictions Dataset::predict(const Model& model, int threads) const {
+Predictions Dataset::predict(const Model& model, bool virial, int threads) const {
   Predictions out;
   out.energies.assign(structures_.size(), 0.0);
   out.forces.assign(3 * static_cast<size_t>(atom_count()), 0.0);
@@ -82,7 +83,7 @@ Predictions Dataset::predict(const Model& model, int threads) const {
       for (double energy : sites) out.energies[static_cast<size_t>(c)] += energy;
       const double* gradient[3] = {g[0].data(), g[1].data(), g[2].data()};
       scatter_forces(s.neighbors, gradient, &out.forces[3 * static_cast<size_t>(first_atom(c))],
-                     &out.virials[9 * static_cast<size_t>(c)]);
+                     virial ? &out.virials[9 * static_cast<size_t>(c)] : nullptr);
     }
   });
   return out;
@@ -113,41 +114,98 @@ std::vector<double> Dataset::gradient(const Model& model, const double* energy_w
   return total;
 }
 
-void Dataset::jacobian(const Model& model, int structure, bool virial, bool linear_only, double* lines) const {
-  const Structure& s = structures_[static_cast<size_t>(structure)];
-  const NeighborBuffer& near = s.neighbors;
-  const size_t all = static_cast<size_t>(model.parameter_count()), atoms = s.types.size();
-  const size_t skipped = linear_only ? static_cast<size_t>(model.radial_count()) : 0;
-  const size_t length = 1 + 3 * atoms + (virial ? 6 : 0);
-  std::fill(lines, lines + (all - skipped) * length, 0.0);
+// d(predictions of a structure)/d(parameters), weighted, one line a parameter: energy, 3N forces and 6 virial components.
+class Dataset::JacobianMaker {
+ public:
+  JacobianMaker(const Model& model, const Residuals& residuals, bool linear_only)
+      : model_(model),
+        residuals_(residuals),
+        linear_only_(linear_only),
+        skipped_(linear_only ? static_cast<size_t>(model.radial_count()) : 0),
+        count_(static_cast<size_t>(model.parameter_count()) - skipped_) {}
 
-  std::vector<double> site(atoms * all);
-  site_rows(model, structure, site.data());
-  for (size_t i = 0; i < atoms; ++i)
-    for (size_t p = skipped; p < all; ++p) lines[(p - skipped) * length] += site[i * all + p];
+  // Rows of lines, the last but for the filling that of the residuals.
+  int rows() const { return static_cast<int>(padded(count_ + 1, Kernel::kGramPad)); }
+  int length() const { return static_cast<int>(length_); }
 
-  Workspace workspace, scratch;
-  kernel().gradient_jacobian(model, workspace, scratch, near.view(), linear_only, [&](int atom, const double* values) {
-    const size_t a = static_cast<size_t>(atom);
-    const size_t slots = static_cast<size_t>((near.count[a] + kPad - 1) / kPad * kPad);
-    const auto add = [&](size_t parameter, size_t row) {
-      double* line = lines + (parameter - skipped) * length;
-      add_line(near, a, values + row * 3 * slots, virial, line + 1, line + 1 + 3 * atoms);
+  const double* lines(const Structure& s, size_t structure, size_t first_atom) {
+    const size_t atoms = s.types.size();
+    length_ = padded(1 + 3 * atoms + (residuals_.virial ? 6 : 0), kPad);
+    lines_.assign(static_cast<size_t>(rows()) * length_, 0.0);
+    for (int type : s.types) line(static_cast<size_t>(model_.radial_count() + type))[0] += 1.0;
+    kernel().gradient_jacobian(model_, workspace_, scratch_, s.neighbors.view(), linear_only_,
+                               [&](int atom, const double* row, const double* values) {
+                                 add_atom(s.neighbors, static_cast<size_t>(atom), atoms, row, values);
+                               });
+    weigh(structure, first_atom, atoms);
+    return lines_.data();
+  }
+
+ private:
+  static size_t padded(size_t n, size_t to) { return (n + to - 1) / to * to; }
+  double* line(size_t parameter) { return lines_.data() + (parameter - skipped_) * length_; }
+
+  void add_atom(const NeighborBuffer& near, size_t atom, size_t atoms, const double* row, const double* values) {
+    const size_t slots = padded(static_cast<size_t>(near.count[atom]), kPad);
+    const auto add = [&](size_t parameter) {
+      double* to = line(parameter);
+      to[0] += *row++;
+      add_line(near, atom, values, residuals_.virial != nullptr, to + 1, to + 1 + 3 * atoms);
+      values += 3 * slots;
     };
-    const size_t block = linear_only ? 0 : static_cast<size_t>(model.row_block());
-    for (size_t row = 0; row < block; ++row) add(static_cast<size_t>(near.center_type[a]) * block + row, row);
-    const size_t scalars = static_cast<size_t>(model.radial_count() + model.species_count);
-    for (size_t k = 0; k < static_cast<size_t>(model.scalar_count); ++k) add(scalars + k, block + k);
-  });
-}
+    const size_t block = linear_only_ ? 0 : static_cast<size_t>(model_.row_block());
+    const size_t scalars = static_cast<size_t>(model_.radial_count() + model_.species_count);
+    for (size_t r = 0; r < block; ++r) add(static_cast<size_t>(near.center_type[atom]) * block + r);
+    for (size_t r = 0; r < static_cast<size_t>(model_.scalar_count); ++r) add(scalars + r);
+  }
 
-void Dataset::site_rows(const Model& model, int structure, double* rows) const {
-  const Structure& s = structures_[static_cast<size_t>(structure)];
-  RowMaker maker;
-  const double* compact = maker.rows(model, s.neighbors);
-  for (size_t i = 0; i < s.types.size(); ++i)
-    expand_row(model, s.types[i], compact + i * static_cast<size_t>(model.row_size()),
-               rows + i * static_cast<size_t>(model.parameter_count()));
+  void weigh(size_t structure, size_t first_atom, size_t atoms) {
+    factors_.assign(length_, 0.0);
+    factors_[0] = residuals_.energy_factor[structure];
+    std::fill_n(factors_.begin() + 1, 3 * atoms, residuals_.force_factor[structure]);
+    double* last = lines_.data() + count_ * length_;
+    last[0] = residuals_.energy[structure];
+    std::copy_n(residuals_.force + 3 * first_atom, 3 * atoms, last + 1);
+    if (residuals_.virial) {
+      std::copy_n(residuals_.virial_factor + 6 * structure, 6, &factors_[1 + 3 * atoms]);
+      std::copy_n(residuals_.virial + 6 * structure, 6, last + 1 + 3 * atoms);
+    }
+    for (size_t r = 0; r < count_; ++r)
+      for (size_t i = 0; i < length_; ++i) lines_[r * length_ + i] *= factors_[i];
+  }
+
+  const Model& model_;
+  const Residuals& residuals_;
+  bool linear_only_;
+  size_t skipped_, count_, length_ = 0;
+  Workspace workspace_, scratch_;
+  Aligned<double> lines_, factors_;
+};
+
+std::vector<double> Dataset::normal_equations(const Model& model, const Residuals& residuals, bool linear_only,
+                                              int threads) const {
+  threads = std::clamp(threads, 1, std::max(1, structure_count()));
+  std::vector<Aligned<double>> partial(static_cast<size_t>(threads));
+  over_structures(*this, threads, [&](int share, int begin, int end) {
+    JacobianMaker maker(model, residuals, linear_only);
+    Aligned<double>& sums = partial[static_cast<size_t>(share)];
+    sums.assign(static_cast<size_t>(maker.rows()) * static_cast<size_t>(maker.rows()), 0.0);
+    for (int c = begin; c < end; ++c) {
+      const size_t structure = static_cast<size_t>(c);
+      const double* lines = maker.lines(structures_[structure], structure, static_cast<size_t>(first_atom(c)));
+      kernel().add_gram(maker.rows(), maker.length(), lines, sums.data());
+    }
+  });
+  const size_t count = static_cast<size_t>(model.parameter_count() - (linear_only ? model.radial_count() : 0)) + 1;
+  const size_t stride = static_cast<size_t>(JacobianMaker(model, residuals, linear_only).rows());
+  std::vector<double> total(count * count, 0.0);
+  for (size_t i = 0; i < count; ++i)
+    for (size_t j = 0; j <= i; ++j) {
+      double sum = 0.0;
+      for (const auto& sums : partial) sum += sums[i * stride + j];
+      total[i * count + j] = total[j * count + i] = sum;
+    }
+  return total;
 }
 
 }  // namespace mtpcore

@@ -13,6 +13,13 @@ struct Predictions {
   std::vector<double> energies, forces, virials;
 };
 
+// Weighted residuals and the factors they were weighted with. No virials: null.
+struct Residuals {
+  const double *energy_factor, *energy;  // [structure]
+  const double *force_factor, *force;    // [structure], [atom][3]
+  const double *virial_factor, *virial;  // [structure][6]: xx yy zz yz xz xy
+};
+
 class Dataset {
  public:
   explicit Dataset(double cutoff) : cutoff_(cutoff) {}
@@ -20,19 +27,17 @@ class Dataset {
   // Returns the pairs closer than min_dist. Throws as check_system.
   std::vector<ClosePair> add(const System& system, int species_count, double min_dist);
 
-  Predictions predict(const Model& model, int threads) const;
+  // Without `virial`, virials are zero.
+  Predictions predict(const Model& model, bool virial, int threads) const;
 
   // d/d(parameters) of sum_c (a_c E_c + sum_i w_i . F_i + sum_ab s_c,ab W_c,ab), W the virial (-dE/d strain).
   std::vector<double> gradient(const Model& model, const double* energy_weights, const double* force_weights,
                                const double* virial_weights, int threads) const;
 
-  // d(predictions of structure c)/d(parameters), one line a parameter: energy, 3N forces and, with `virial`, 6 virial
-  // components (xx yy zz yz xz xy). `lines` is [parameters][1 + 3N (+ 6)]; the parameters are all, or with
-  // `linear_only` the species and moment coefficients.
-  void jacobian(const Model& model, int structure, bool virial, bool linear_only, double* lines) const;
-
-  // Rows d(site energy)/d(parameters) of structure c, [atom][parameter_count].
-  void site_rows(const Model& model, int structure, double* rows) const;
+  // J^T J of the weighted predictions, their Jacobian by the parameters or, with `linear_only`, by the species and moment
+  // coefficients; the last row and column are J^T r: [parameters + 1][parameters + 1], without r^T r.
+  std::vector<double> normal_equations(const Model& model, const Residuals& residuals, bool linear_only,
+                                       int threads) const;
 
   int structure_count() const { return static_cast<int>(structures_.size()); }
   int atom_count(int structure) const { return static_cast<int>(structures_[static_cast<size_t>(structure)].types.size()); }
@@ -44,6 +49,7 @@ class Dataset {
     std::vector<int> types;
     NeighborBuffer neighbors;
   };
+  class JacobianMaker;
   double cutoff_;
   std::vector<Structure> structures_;
   std::vector<int> first_atom_;

@@ -60,15 +60,23 @@ void collect_close_pairs(const NeighborBuffer& buffer, int first, double min_dis
 void scatter_forces(const NeighborBuffer& buffer, const double* const g[3], double* forces, double* virial, int first) {
   const double* r[3] = {buffer.x.data(), buffer.y.data(), buffer.z.data()};
   for (size_t a = 0; a < buffer.start.size(); ++a) {
-    double* center = forces + 3 * (static_cast<size_t>(first) + a);
-    for (int k = buffer.start[a]; k < buffer.start[a] + buffer.count[a]; ++k) {
+    const int begin = buffer.start[a], end = begin + buffer.count[a];
+    double sum[3] = {};  // not in forces, which the compiler must expect to overlap with g
+    for (int k = begin; k < end; ++k) {
       double* neighbor = forces + 3 * static_cast<size_t>(buffer.index[static_cast<size_t>(k)]);
+      const double gradient[3] = {g[0][k], g[1][k], g[2][k]};
       for (int x = 0; x < 3; ++x) {
-        center[x] += g[x][k];
-        neighbor[x] -= g[x][k];
-        for (int y = 0; y < 3; ++y) virial[3 * x + y] -= g[x][k] * r[y][k];
+        sum[x] += gradient[x];
+        neighbor[x] -= gradient[x];
       }
     }
+    for (int x = 0; x < 3; ++x) forces[3 * (static_cast<size_t>(first) + a) + x] += sum[x];
+    if (!virial) continue;
+    double moment[9] = {};
+    for (int k = begin; k < end; ++k)
+      for (int x = 0; x < 3; ++x)
+        for (int y = 0; y < 3; ++y) moment[3 * x + y] += g[x][k] * r[y][k];
+    for (int i = 0; i < 9; ++i) virial[i] -= moment[i];
   }
 }
 
@@ -93,18 +101,26 @@ void expand_row(const Model& model, int species, const double* compact, double* 
 // sum_i w_i . F_i = -dE along displacements w; so the neighbour moves by -(w_j - w_i), plus the strain.
 void VelocityMaker::make(const NeighborBuffer& buffer, int first, const double* force_weight,
                          const std::array<double, 9>& strain) {
-  for (auto& component : velocity_) component.assign(buffer.slots(), 0.0);
-  for (size_t a = 0; a < buffer.start.size(); ++a)
-    for (int n = buffer.start[a]; n < buffer.start[a] + buffer.count[a]; ++n) {
-      const size_t slot = static_cast<size_t>(n);
-      const double r[3] = {buffer.x[slot], buffer.y[slot], buffer.z[slot]};
-      const double* own = force_weight + 3 * (static_cast<size_t>(first) + a);
-      const double* other = force_weight + 3 * static_cast<size_t>(buffer.index[slot]);
-      for (size_t x = 0; x < 3; ++x) {
-        velocity_[x][slot] = own[x] - other[x];
-        for (size_t y = 0; y < 3; ++y) velocity_[x][slot] += strain[3 * x + y] * r[y];
-      }
+  for (auto& component : velocity_) component.resize(buffer.slots());
+  double* velocity[3] = {velocity_[0].data(), velocity_[1].data(), velocity_[2].data()};
+  const double* r[3] = {buffer.x.data(), buffer.y.data(), buffer.z.data()};
+  const int* index = buffer.index.data();
+  const bool strained = std::any_of(strain.begin(), strain.end(), [](double s) { return s != 0.0; });
+  for (size_t a = 0; a < buffer.start.size(); ++a) {
+    const double* center = force_weight + 3 * (static_cast<size_t>(first) + a);
+    const double own[3] = {center[0], center[1], center[2]};
+    const int begin = buffer.start[a], end = begin + buffer.count[a];
+    for (int n = begin; n < end; ++n) {
+      const double* other = force_weight + 3 * static_cast<size_t>(index[n]);
+      for (int x = 0; x < 3; ++x) velocity[x][n] = own[x] - other[x];
     }
+    for (int n = end; n % kPad != 0; ++n)
+      for (int x = 0; x < 3; ++x) velocity[x][n] = 0.0;
+    if (!strained) continue;
+    for (int n = begin; n < end; ++n)
+      for (int x = 0; x < 3; ++x)
+        for (int y = 0; y < 3; ++y) velocity[x][n] += strain[static_cast<size_t>(3 * x + y)] * r[y][n];
+  }
 }
 
 void parallel_shares(int threads, int count, const std::function<void(int, int, int)>& work) {

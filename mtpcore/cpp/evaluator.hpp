@@ -42,7 +42,7 @@ void fill_neighbors(const CellList& cells, const System& system, int begin, int 
 // Pairs with i <= j below min_dist among the buffer's atoms, which start at atom `first`.
 void collect_close_pairs(const NeighborBuffer& buffer, int first, double min_dist, std::vector<ClosePair>& pairs);
 
-// Adds the buffer's gradients to forces [atom][3] (of its atoms from forces on) and virial [9].
+// Adds the buffer's gradients to forces [atom][3] (of its atoms from forces on) and, unless null, to virial [9].
 void scatter_forces(const NeighborBuffer& buffer, const double* const gradient[3], double* forces, double* virial,
                     int first = 0);
 

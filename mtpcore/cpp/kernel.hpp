@@ -52,11 +52,16 @@ class Kernel {
   virtual void directional_gradient(const Model&, Workspace&, const Neighborhoods&, const double* weight,
                                     const double* vx, const double* vy, const double* vz,
                                     double* gradient) const = 0;
-  // d/d(parameters) of d(site energy)/d(neighbour displacement) for every atom in turn: receive(atom, values), values
-  // [row][3][slots], slots = the atom's segment length. Filled-up slots hold zeros. The rows are those of
-  // energy_gradient, or with `scalars_only` the scalars alone: what a linear fit needs, at a fraction of the cost.
+  // d/d(parameters) of site energies and of d(site energy)/d(neighbour displacement) for every atom in turn:
+  // receive(atom, row, values), values [row][3][slots], slots = the atom's segment length. Filled-up slots hold zeros.
+  // The rows are those of energy_gradient, or with `scalars_only` the scalars alone: what a linear fit needs, at a
+  // fraction of the cost.
   virtual void gradient_jacobian(const Model&, Workspace&, Workspace& scratch, const Neighborhoods&, bool scalars_only,
-                                 const std::function<void(int, const double*)>& receive) const = 0;
+                                 const std::function<void(int, const double*, const double*)>& receive) const = 0;
+  // Adds the products of `lines` [rows][depth] with each other to the lower triangle of sums [rows][rows]. Both aligned
+  // to 64 bytes, rows a multiple of kGramPad, depth of kPad.
+  static constexpr int kGramPad = 24;
+  virtual void add_gram(int rows, int depth, const double* lines, double* sums) const = 0;
   // max |row A^-1| for `count` rows of one centre species.
   virtual void grades(const Model&, const GradeTable&, Workspace&, int species, int count,
                       const double* const* rows, double* grades) const = 0;

@@ -174,6 +174,7 @@ struct Batch {
   T* f;                          // [atom][group][mu]
   V* df;                         // [atom][group][mu]: df/dr
   T* basis;                      // [atom][group][k]: only when rows are wanted
+  V* radial_sums;                // [radial parameter], lanes still neighbours: only for T = Dual
   T* partial;                    // [atom][basic]: sums over groups, lanes still neighbours
   T* moment;                     // [moment]
   T* adjoint;                    // [moment]: dE/d(moment)
@@ -193,6 +194,7 @@ struct Batch {
     f = memory.take<T>(slots * m.radial_funcs);
     df = memory.take<V>(slots * m.radial_funcs);
     basis = rows ? memory.take<T>(slots * m.radial_size) : nullptr;
+    radial_sums = std::is_same_v<T, Dual> ? memory.take<V>(m.radial_count()) : nullptr;
     partial = memory.take<T>(static_cast<size_t>(W) * m.basic_count);
     moment = memory.take<T>(m.moment_count);
     adjoint = memory.take<T>(m.moment_count);
@@ -203,8 +205,12 @@ struct Batch {
 
 // ------------------------------------------------------------------ radial part
 
+// Size, below, is the number of radial polynomials where it is known when compiling: then all of them stay in registers.
+
 // Chebyshev values and derivatives with the smooth cutoff: T_k(s) scaling (max_dist - r)^2.
+template <int Size = 0>
 inline void radial_basis(const Model& m, V r, V* value, V* derivative) {
+  const int size = Size ? Size : m.radial_size;
   const double width = m.max_dist - m.min_dist;
   const V s = (2.0 * r - (m.min_dist + m.max_dist)) / width;
   const V slope = splat(2.0 / width);
@@ -213,7 +219,7 @@ inline void radial_basis(const Model& m, V r, V* value, V* derivative) {
   V t0 = splat(1.0), t1 = s, d0 = V{}, d1 = slope;
   value[0] = cut;
   derivative[0] = dcut;
-  for (int k = 1; k < m.radial_size; ++k) {
+  for (int k = 1; k < size; ++k) {
     value[k] = t1 * cut;
     derivative[k] = d1 * cut + t1 * dcut;
     const V t2 = 2.0 * s * t1 - t0, d2 = 2.0 * (slope * t1 + s * d1) - d0;
@@ -224,12 +230,13 @@ inline void radial_basis(const Model& m, V r, V* value, V* derivative) {
   }
 }
 
-template <bool Fits>
+template <bool Fits, int Size>
 void radial_functions(const Model& m, const double* table, const SpeciesSelector& species, const V* q, const V* dq,
                       V* f, V* df) {
+  const int size = Size ? Size : m.radial_size;
   for (int mu = 0; mu < m.radial_funcs; ++mu) {
     V value{}, slope{};
-    for (int k = 0; k < m.radial_size; ++k, table += m.species_stride) {
+    for (int k = 0; k < size; ++k, table += m.species_stride) {
       const V c = species.pick<Fits>(table);
       value += c * q[k];
       slope += c * dq[k];
@@ -263,9 +270,9 @@ inline void place(Dual* f, Dual* unit, Dual* basis, const Model& m, const V* val
   for (int k = 0; k < m.radial_size; ++k) basis[k] = {q[k], dq[k] * rate};
 }
 
-template <class T, bool Fits>
+template <class T, bool Fits, int Size>
 void radial_part(const Model& m, const Neighborhoods& in, int atom, int a, Batch<T>& b, const Velocities* velocity) {
-  V q[kMaxRadialSize], dq[kMaxRadialSize], f[kMaxRadialSize];
+  V q[Size ? Size : kMaxRadialSize], dq[Size ? Size : kMaxRadialSize], f[kMaxRadialFuncs];
   const int groups = (in.count[atom] + W - 1) / W;
   for (int g = 0; g < groups; ++g) {
     const size_t at = static_cast<size_t>(in.start[atom]) + static_cast<size_t>(g) * W;
@@ -273,8 +280,8 @@ void radial_part(const Model& m, const Neighborhoods& in, int atom, int a, Batch
     const V x = load(in.dx + at), y = load(in.dy + at), z = load(in.dz + at);
     const V r = square_root(x * x + y * y + z * z);
     const V inverse = 1.0 / r;
-    radial_basis(m, minimum(r, splat(m.max_dist)), q, dq);
-    radial_functions<Fits>(m, m.lookup(in.center_type[atom]), SpeciesSelector(in.type + at), q, dq, f,
+    radial_basis<Size>(m, minimum(r, splat(m.max_dist)), q, dq);
+    radial_functions<Fits, Size>(m, m.lookup(in.center_type[atom]), SpeciesSelector(in.type + at), q, dq, f,
                            b.df + slot * m.radial_funcs);
     b.ux[slot] = x * inverse;
     b.uy[slot] = y * inverse;
@@ -590,7 +597,6 @@ void backward_groups(const Model& m, Batch<T>& b, int a, const GroupView<T, NG>&
 }
 
 // sums[neighbour species][mu][k] += weighted derivative with respect to that radial coefficient, one neighbour a turn.
-// Size is the number of radial polynomials where it is known when compiling: then k fills vectors.
 template <int Size>
 inline void add_radial_sized(const Model& m, const int* type, const V* f, int stride, const V* basis, double* sums) {
   const int size = Size ? Size : m.radial_size, functions = m.radial_funcs;
@@ -610,15 +616,31 @@ inline void add_radial(const Model& m, const int* type, const V* f, int stride, 
   else
     add_radial_sized<0>(m, type, f, stride, basis, sums);
 }
+// The same for dual numbers. Lanes stay neighbours until all atoms are through: a vector is then summed once for many.
+template <int Size>
+inline void add_radial_lanes(const Model& m, const Dual* f, int stride, const Dual* basis, double weight, V mine,
+                             V* sums) {
+  const int size = Size ? Size : m.radial_size;
+  for (int mu = 0; mu < m.radial_funcs; ++mu, sums += size) {
+    const V value = f[mu * stride].v * mine, seed = value * weight + f[mu * stride].d * mine;
+    for (int k = 0; k < size; ++k) sums[k] += seed * basis[k].v + value * basis[k].d;
+  }
+}
+
+// One neighbour species a turn; few turns where neighbours are sorted by species.
 inline void add_radial(const Model& m, const int* type, const Dual* f, int stride, const Dual* basis, double weight,
-                       double* sums) {
-  V seed[kMaxRadialSize], q[kMaxRadialSize];
-  for (int k = 0; k < m.radial_size; ++k) q[k] = basis[k].v;
-  for (int mu = 0; mu < m.radial_funcs; ++mu) seed[mu] = f[mu * stride].v * weight + f[mu * stride].d;
-  add_radial(m, type, seed, 1, q, sums);
-  for (int k = 0; k < m.radial_size; ++k) q[k] = basis[k].d;
-  for (int mu = 0; mu < m.radial_funcs; ++mu) seed[mu] = f[mu * stride].v;
-  add_radial(m, type, seed, 1, q, sums);
+                       V* sums) {
+  for (int begin = 0; begin < W;) {
+    int end = begin;
+    V mine{};
+    while (end < W && type[end] == type[begin]) mine[end++] = 1.0;
+    V* row = sums + type[begin] * m.radial_funcs * m.radial_size;
+    if (m.radial_size == 8)
+      add_radial_lanes<8>(m, f, stride, basis, weight, mine, row);
+    else
+      add_radial_lanes<0>(m, f, stride, basis, weight, mine, row);
+    begin = end;
+  }
 }
 
 // dE/d(displacement) = u dE/dr + (dE/du - u (u.dE/du)) / r.
@@ -644,15 +666,14 @@ void force_groups(const Model& m, const Neighborhoods& in, int atom, int a, int 
 }
 
 template <int NG>
-void gradient_groups(const Model& m, const Neighborhoods& in, int atom, int a, int g, Batch<Dual>& b, double weight,
-                     double* sums) {
+void gradient_groups(const Model& m, const Neighborhoods& in, int atom, int a, int g, Batch<Dual>& b, double weight) {
   const GroupView<Dual, NG> groups = view<Dual, NG>(m, b, a, g);
   Pullback<Dual, NG> out;
   backward_groups<Dual, NG, false>(m, b, a, groups, out);
   for (int i = 0; i < NG; ++i) {
     const size_t slot = static_cast<size_t>(a) * b.groups + g + i;
     add_radial(m, in.type + in.start[atom] + (g + i) * W, &out.f[0][i], NG, b.basis + slot * m.radial_size, weight,
-               sums);
+               b.radial_sums + in.center_type[atom] * m.row_block());
   }
 }
 
@@ -703,7 +724,8 @@ struct JacobianScratch {
   Dual* monomial;            // [monomial][kTangents]
   V *tangent, *adjoint_tangent;
   V *basis, *basis_slope;  // [group][k] of this atom's neighbours
-  double* values;
+  double* row;     // d(site energy)/d(parameters)
+  double* values;  // [row][3][slots]
 
   void carve(Carver& memory, const Model& m, int groups) {
     int monomials = 0;
@@ -716,9 +738,26 @@ struct JacobianScratch {
     adjoint_tangent = memory.take<V>(static_cast<size_t>(m.moment_count) * kTangents);
     basis = memory.take<V>(static_cast<size_t>(groups) * m.radial_size);
     basis_slope = memory.take<V>(static_cast<size_t>(groups) * m.radial_size);
+    row = memory.take<double>(static_cast<size_t>(m.row_size()));
     values = memory.take<double>(static_cast<size_t>(m.row_size()) * 3 * (groups * W + kPad));
   }
 };
+
+// Adds the products of W neighbours' monomials and radial polynomials, [monomial][species][k].
+template <int Size>
+inline void add_species_basis(const Model& m, const int* type, int monomials, const V* monomial, const V* q,
+                              double* sums) {
+  const int size = Size ? Size : m.radial_size, width = m.species_count * size;
+  for (int n = 0; n < W; ++n) {
+    double near[Size ? Size : kMaxRadialSize];
+    for (int k = 0; k < size; ++k) near[k] = q[k][n];
+    double* row = sums + type[n] * size;
+    for (int i = 0; i < monomials; ++i, row += width) {
+      const double value = monomial[i][n];
+      for (int k = 0; k < size; ++k) row[k] += value * near[k];
+    }
+  }
+}
 
 // Radial basis of the atom's neighbours and, per species, its moments.
 inline void species_basis_moments(const Model& m, const Neighborhoods& in, int atom, int a, Batch<V>& b,
@@ -734,16 +773,11 @@ inline void species_basis_moments(const Model& m, const Neighborhoods& in, int a
     radial_basis(m, r, q, s.basis_slope + static_cast<size_t>(g) * m.radial_size);
     const GroupView<V, 1> view_one = view<V, 1>(m, b, a, g);
     raise_monomials<V, 1>(m, view_one, b.monomial);
-    for (int n = 0; n < W; ++n) {
-      const int type = in.type[in.start[atom] + g * W + n];
-      double near[kMaxRadialSize];
-      for (int k = 0; k < m.radial_size; ++k) near[k] = q[k][n];
-      for (int i = 0; i < monomials; ++i) {
-        const double value = b.monomial[i][n];
-        double* row = s.species_basis + static_cast<size_t>(i) * width + type * m.radial_size;
-        for (int k = 0; k < m.radial_size; ++k) row[k] += value * near[k];
-      }
-    }
+    const int* type = in.type + in.start[atom] + g * W;
+    if (m.radial_size == 8)
+      add_species_basis<8>(m, type, monomials, b.monomial, q, s.species_basis);
+    else
+      add_species_basis<0>(m, type, monomials, b.monomial, q, s.species_basis);
   }
 }
 
@@ -849,6 +883,24 @@ inline void radial_jacobian(const Model& m, const Batch<V>& b, int a, const int*
   own_radial_terms(m, s, b, a, type, part, pull, slots);
 }
 
+// d(site energy)/d(radial coefficients of the centre's species).
+inline void radial_row(const Model& m, const JacobianScratch& s, double* row) {
+  const int width = m.species_count * m.radial_size;
+  std::fill(row, row + m.row_block(), 0.0);
+  int monomial = 0;
+  for (int degree = 0; degree <= m.max_degree; ++degree) {
+    const int radial = m.degree_radial[degree];
+    for (int i = 0; i < monomial_count(degree); ++i, ++monomial)
+      for (int mu = 0; mu < radial; ++mu) {
+        const double seed = s.adjoint[m.degree_basic[degree] + i * radial + mu];
+        const double* basis = s.species_basis + static_cast<size_t>(monomial) * width;
+        for (int species = 0; species < m.species_count; ++species)
+          for (int k = 0; k < m.radial_size; ++k)
+            row[(species * m.radial_funcs + mu) * m.radial_size + k] += seed * basis[species * m.radial_size + k];
+      }
+  }
+}
+
 inline void atom_jacobian(const Model& m, const Neighborhoods& in, int atom, int a, Batch<V>& b, bool scalars_only,
                           JacobianScratch& s, int slots) {
   const int groups = (in.count[atom] + W - 1) / W;
@@ -858,7 +910,11 @@ inline void atom_jacobian(const Model& m, const Neighborhoods& in, int atom, int
   }
   const int first_scalar = scalars_only ? 0 : m.row_block();
   std::fill(s.values, s.values + static_cast<size_t>(first_scalar + m.scalar_count) * 3 * slots, 0.0);
-  if (!scalars_only) species_basis_moments(m, in, atom, a, b, s);
+  if (!scalars_only) {
+    species_basis_moments(m, in, atom, a, b, s);
+    radial_row(m, s, s.row);
+  }
+  for (int scalar = 0; scalar < m.scalar_count; ++scalar) s.row[first_scalar + scalar] = s.moment[m.scalar_moment[scalar]];
   const int* type = in.type + in.start[atom];
   for (int first = 0; first < 3 * groups; first += kTangents) {
     TangentGroups part;
@@ -919,6 +975,7 @@ class KernelImpl final : public Kernel {
                             const double* vx, const double* vy, const double* vz, double* gradient) const override {
     Batch<Dual> b = prepare<Dual>(m, workspace, in, true);
     const Velocities velocity{vx, vy, vz};
+    std::fill(b.radial_sums, b.radial_sums + m.radial_count(), V{});
     for (int first = 0; first < in.atom_count; first += W) {
       const int atoms = std::min(W, in.atom_count - first);
       moments(m, in, first, atoms, b, &velocity);
@@ -934,15 +991,16 @@ class KernelImpl final : public Kernel {
         const int atom = first + a, center = in.center_type[atom];
         gradient[m.radial_count() + center] += weight[atom];
         for_groups(in.count[atom], [&](auto groups, int g) {
-          gradient_groups<decltype(groups)::value>(m, in, atom, a, g, b, weight[atom],
-                                                   gradient + center * m.row_block());
+          gradient_groups<decltype(groups)::value>(m, in, atom, a, g, b, weight[atom]);
         });
       }
     }
+    add_sums(b.radial_sums, m.radial_count(), gradient);
   }
 
   void gradient_jacobian(const Model& m, Workspace& workspace, Workspace& scratch, const Neighborhoods& in,
-                         bool scalars_only, const std::function<void(int, const double*)>& receive) const override {
+                         bool scalars_only,
+                         const std::function<void(int, const double*, const double*)>& receive) const override {
     Batch<V> b = prepare<V>(m, workspace, in, false);
     JacobianScratch s;
     Carver measure;
@@ -956,8 +1014,18 @@ class KernelImpl final : public Kernel {
       for (int a = 0; a < atoms; ++a) {
         const int atom = first + a, slots = (in.count[atom] + kPad - 1) / kPad * kPad;
         atom_jacobian(m, in, atom, a, b, scalars_only, s, slots);
-        receive(atom, s.values);
+        receive(atom, s.row, s.values);
       }
+    }
+  }
+
+  void add_gram(int rows, int depth, const double* lines, double* sums) const override {
+    constexpr int kDepth = 256;  // of a block: W lines of it stay in the fastest cache
+    for (int begin = 0; begin < depth; begin += kDepth) {
+      const int end = std::min(depth, begin + kDepth);
+      for (int column = 0; column < rows; column += W)
+        for (int row = column / kGramRows * kGramRows; row < rows; row += kGramRows)
+          gram_tile(rows, depth, lines, row, column, begin, end, sums);
     }
   }
 
@@ -971,14 +1039,42 @@ class KernelImpl final : public Kernel {
     for (int t = 0; t < tiles; ++t)
       pack_rows(m, rows + t * kAtoms, std::min(kAtoms, count - t * kAtoms),
                 reinterpret_cast<double*>(packed + static_cast<size_t>(2 * t) * depth));
-    // The panels are far larger than the cache: each is fetched once for all tiles.
-    for (int panel = 0; panel < table.panel_count; ++panel)
+    // The panels are far larger than the cache: each is fetched once for all tiles, while the one before is at work.
+    for (int panel = 0; panel < table.panel_count; ++panel) {
+      const double* columns = table.panel(species, panel);
+      const double* next = table.panel(species, std::min(panel + 1, table.panel_count - 1));
       for (int t = 0; t < tiles; ++t)
-        grade_panel(packed + static_cast<size_t>(2 * t) * depth, table.panel(species, panel), depth, largest + 2 * t);
+        grade_panel(packed + static_cast<size_t>(2 * t) * depth, columns, t == 0 ? next : columns, depth,
+                    largest + 2 * t);
+    }
     for (int a = 0; a < count; ++a) out[a] = largest[a / W][a % W];
   }
 
  private:
+  static constexpr int kGramRows = 3;  // 3 W sums fill the registers
+
+  // Products of three lines with W others.
+  static void gram_tile(int rows, int depth, const double* lines, int row, int column, int begin, int end,
+                        double* sums) {
+    const size_t stride = static_cast<size_t>(depth);
+    const double* left = lines + static_cast<size_t>(row) * stride;
+    const double* right = lines + static_cast<size_t>(column) * stride;
+    V sum[kGramRows][W] = {};
+    for (int d = begin; d < end; d += W)
+      for (int c = 0; c < W; ++c) {
+        const V other = load(right + static_cast<size_t>(c) * stride + d);
+        for (int r = 0; r < kGramRows; ++r) sum[r][c] += load(left + static_cast<size_t>(r) * stride + d) * other;
+      }
+    for (int r = 0; r < kGramRows; ++r) {
+      double* out = sums + static_cast<size_t>(row + r) * static_cast<size_t>(rows) + column;
+      store(out, load(out) + transposed_sum(sum[r], 1));
+    }
+  }
+
+  static void add_sums(const V* lanes, int count, double* sums) {
+    for (int i = 0; i < count; ++i) sums[i] += horizontal_sum(lanes[i]);
+  }
+
   template <class T>
   static Batch<T> prepare(const Model& m, Workspace& workspace, const Neighborhoods& in, bool rows) {
     int most = 1;
@@ -995,10 +1091,12 @@ class KernelImpl final : public Kernel {
   static void moments(const Model& m, const Neighborhoods& in, int first, int atoms, Batch<T>& b,
                       const Velocities* velocity) {
     for (int a = 0; a < atoms; ++a) {
-      if (m.species_count <= W)
-        radial_part<T, true>(m, in, first + a, a, b, velocity);
+      if (m.species_count > W)
+        radial_part<T, false, 0>(m, in, first + a, a, b, velocity);
+      else if (m.radial_size == 8)
+        radial_part<T, true, 8>(m, in, first + a, a, b, velocity);
       else
-        radial_part<T, false>(m, in, first + a, a, b, velocity);
+        radial_part<T, true, 0>(m, in, first + a, a, b, velocity);
     }
     basic_moments(m, in, first, atoms, b);
   }
@@ -1015,12 +1113,14 @@ class KernelImpl final : public Kernel {
     }
   }
 
-  static void grade_panel(const V* packed, const double* panel, int depth, V* largest) {
+  static void grade_panel(const V* packed, const double* panel, const double* next, int depth, V* largest) {
     constexpr int N = GradeTable::kPanel, kHalf = MTPCORE_LANES == 8 ? N : N / 2;
     for (int part = 0; part < N; part += kHalf) {
       V sum[2][kHalf] = {};
       for (int p = 0; p < depth; ++p) {
         const V left = packed[2 * p], right = packed[2 * p + 1];
+        __builtin_prefetch(next + p * N);
+        __builtin_prefetch(next + p * N + 8);
         for (int c = 0; c < kHalf; ++c) {
           const V weight = splat(panel[p * N + part + c]);
           sum[0][c] += left * weight;

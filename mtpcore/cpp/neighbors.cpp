@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace mtpcore {
 namespace {
@@ -126,6 +127,22 @@ void NeighborBuffer::begin_atom(int type) {
 void NeighborBuffer::end_atom() {
   count.push_back(static_cast<int>(x.size()) - start.back());
   while (x.size() % kPad != 0) push(-1, 0, cutoff_, 0.0, 0.0);
+}
+
+void NeighborBuffer::sort_by_type() {
+  std::vector<size_t> order;
+  const auto reorder = [&](auto& list, size_t begin) {
+    const auto old = list;
+    for (size_t n = 0; n < order.size(); ++n) list[begin + n] = old[order[n]];
+  };
+  for (size_t a = 0; a < start.size(); ++a) {
+    const size_t begin = static_cast<size_t>(start[a]);
+    order.resize(static_cast<size_t>(count[a]));
+    std::iota(order.begin(), order.end(), begin);
+    std::stable_sort(order.begin(), order.end(), [&](size_t i, size_t j) { return neighbor_type[i] < neighbor_type[j]; });
+    for (auto* list : {&index, &neighbor_type}) reorder(*list, begin);
+    for (auto* list : {&x, &y, &z}) reorder(*list, begin);
+  }
 }
 
 Neighborhoods NeighborBuffer::view() const {

@@ -109,6 +109,8 @@ class NeighborBuffer {
     z.push_back(dz);
   }
   void end_atom();
+  // Orders each atom's neighbours by their type: kernels work through one type after the other.
+  void sort_by_type();
   Neighborhoods view() const;
   size_t slots() const { return x.size(); }
 

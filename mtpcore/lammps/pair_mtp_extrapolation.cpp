@@ -20,7 +20,7 @@
 using namespace LAMMPS_NS;
 
 namespace {
-constexpr size_t kQueue = 64;  // rows of one species graded at a time
+constexpr size_t kQueue = 256;  // rows of one species graded at a time
 enum { MAX_GRADE, MAX_ATOM, MAX_EVER, LAST_STEP, QUANTITIES };
 
 struct SnapshotAtom {

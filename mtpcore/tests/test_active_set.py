@@ -110,11 +110,44 @@ def test_volume_is_not_below_moteps_on_the_same_rows(selected: Potential, traini
         assert volume >= np.linalg.slogdet(every[result.indices])[1], init
 
 
-def test_adding_equals_choosing_from_all_at_once(bare: Potential, training: list[Configuration]) -> None:
+def fresh_inverse(potential: Potential) -> FloatArray:
+    """Inverse of the active set, all its rows of data made anew from the configurations that the file names."""
+    active_set = potential.active_set
+    assert active_set is not None
+    stored = parse_cfg(active_set.configurations)
+    rows = active_set.matrix.copy()  # of start rows, which are no data
+    for index, configuration in enumerate(stored):
+        mine = active_set.configuration_index == index
+        atoms = active_set.equation_index[mine] - (1 + 3 * 52 + 9)
+        rows[mine] = rows_of(potential, [configuration])[atoms]
+    columns = np.abs(rows).max(axis=0)
+    inverse: FloatArray = np.linalg.solve(rows / columns, np.eye(len(rows))) / columns[:, None]
+    return inverse
+
+
+def test_an_active_set_grown_in_steps_equals_a_fresh_factorization_of_its_rows(
+    bare: Potential, training: list[Configuration]
+) -> None:
+    grown = select(bare, training[:2], threads=1)
+    for end in range(3, 7):
+        grown = select_add(grown, training[: end - 1], training[end - 1 : end], threads=1).potential
+    assert grown.active_set is not None
+    expected, found = fresh_inverse(grown), grown.active_set.inverse_transposed.T
+    size = np.abs(expected).max(axis=1, keepdims=True)
+    np.testing.assert_allclose(found / size, expected / size, rtol=0.0, atol=1e-9)
+    candidates = cells(range(100, 102), rattle=0.2)
+    grades = np.abs(rows_of(grown, candidates) @ expected).max(axis=1)
+    np.testing.assert_allclose(np.concatenate(grade(grown, candidates)), grades, rtol=1e-9)
+
+
+def test_adding_and_choosing_from_all_at_once_both_dominate_every_candidate(
+    bare: Potential, training: list[Configuration]
+) -> None:
     first, more = training[:3], training[3:]
     step = select_add(select(bare, first, threads=1), first, more, threads=1).potential
     whole = select(bare, training, threads=1)
-    assert max(values.max() for values in grade(step, training)) <= 1.0 + TOLERANCE
+    for potential in (step, whole):
+        assert max(values.max() for values in grade(potential, training)) <= 1.0 + TOLERANCE
     # Both are local maxima of the volume, equal to 1 % in the geometric mean over the rows.
     assert log_volume(step) == pytest.approx(log_volume(whole), abs=0.01 * bare.parameter_count)
     assert len(selected_rows(step)) == pytest.approx(len(selected_rows(whole)), rel=0.02)

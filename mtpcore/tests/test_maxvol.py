@@ -8,7 +8,7 @@ from motep.grade.maxvol import MaxVol as MotepMaxVol
 from native import solid_potential
 
 from mtpcore import Engine, InvalidStructureError
-from mtpcore.maxvol import LARGEST_RESIDUAL, MaxVol, greedy_rows, maximize_volume
+from mtpcore.maxvol import CHECK_INTERVAL, LARGEST_RESIDUAL, REFACTOR_INTERVAL, MaxVol, greedy_rows, maximize_volume
 
 type FloatArray = npt.NDArray[np.float64]
 type IntArray = npt.NDArray[np.int32]
@@ -88,14 +88,21 @@ def test_no_row_is_an_extrapolation_of_the_chosen_ones(name: str) -> None:
     assert maximize_volume(rows).grades(rows).max() <= THRESHOLD + 1e-9
 
 
-def test_steps_of_rank_one_keep_the_inverse() -> None:
-    rows = gaussian(2000, 50, 7)
+@pytest.mark.parametrize("name", ["large", "columns of many sizes", "Li6PS5Cl, level 8"])
+def test_after_swaps_of_rank_one_the_inverse_equals_a_fresh_factorization(name: str) -> None:
+    rows = MATRICES[name]()
     state = started(rows)
-    state.exchange(rows, links_of(rows))
-    assert state.swaps > 50
-    expected = np.linalg.inv(rows[state.links[:, 0]])
-    np.testing.assert_allclose(state.inverse, expected, atol=1e-8 * np.abs(expected).max())
-    np.testing.assert_array_equal(state.matrix, rows[state.links[:, 0]])
+    computed = state.refactorizations
+    swaps = state.exchange(rows, links_of(rows))
+    assert swaps >= rows.shape[1]
+    assert swaps // REFACTOR_INTERVAL <= state.refactorizations - computed <= swaps // CHECK_INTERVAL
+    fresh = MaxVol(rows[state.links[:, 0]].copy(), np.empty_like(state.inverse), state.links)
+    columns = np.abs(fresh.matrix).max(axis=0)
+    fresh.inverse = np.linalg.inv(fresh.matrix / columns) / columns[:, None]
+    size = np.abs(fresh.inverse).max(axis=1, keepdims=True)
+    np.testing.assert_allclose(state.inverse / size, fresh.inverse / size, rtol=0.0, atol=1e-9)
+    np.testing.assert_allclose(state.grades(rows), fresh.grades(rows), rtol=1e-9)
+    np.testing.assert_array_equal(state.matrix, fresh.matrix)
 
 
 def test_every_swap_multiplies_the_volume_by_its_coefficient() -> None:

@@ -107,7 +107,7 @@ class Dataset:
         species_count: int,
         min_dist: float,
     ) -> list[tuple[int, int, float]]: ...
-    def predict(self, engine: Engine, threads: int) -> tuple[FloatArray, FloatArray, FloatArray]: ...
+    def predict(self, engine: Engine, virial: bool, threads: int) -> tuple[FloatArray, FloatArray, FloatArray]: ...
     def gradient(
         self,
         engine: Engine,
@@ -116,8 +116,18 @@ class Dataset:
         virial_weights: FloatArray,
         threads: int,
     ) -> FloatArray: ...
-    def jacobian(self, engine: Engine, structure: int, virial: bool, linear_only: bool) -> FloatArray: ...
-    def site_rows(self, engine: Engine, structure: int) -> FloatArray: ...
+    def normal_equations(
+        self,
+        engine: Engine,
+        energy_factors: FloatArray,
+        energies: FloatArray,
+        force_factors: FloatArray,
+        forces: FloatArray,
+        virial_factors: FloatArray | None,
+        virials: FloatArray | None,
+        linear_only: bool,
+        threads: int,
+    ) -> FloatArray: ...
     @property
     def structure_count(self) -> int: ...
     @property

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import CheckpointError
-from .least_squares import State
+from .methods import State
 from .potential import Potential, get_parameters
 
 type FloatArray = npt.NDArray[np.float64]
 
-FORMAT = "mtpcore-fit/1"
+FORMAT = "mtpcore-fit/2"
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Checkpoint:
 def problem_key(potential: Potential, fingerprint: str, settings: Any, reference: FloatArray) -> str:
     """Hash of everything that defines a fit, except how long it runs and on how many threads."""
     numbers = (
-        (FORMAT, fingerprint, settings.weights, settings.seed, settings.hops, settings.regularization),
+        (FORMAT, fingerprint, settings.method, settings.weights, settings.seed, settings.hops, settings.regularization),
         (potential.trained, potential.scaling, potential.min_dist, potential.max_dist),
     )
     digest = hashlib.sha256(repr(numbers).encode())
@@ -63,9 +63,8 @@ def write_checkpoint(path: Path, key: str, checkpoint: Checkpoint) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
     state = checkpoint.state
     arrays: dict[str, Any] = {f"history_{name}": np.array(values) for name, values in checkpoint.history.items()}
-    arrays |= {"x": state.x, "scale": state.scale, "damping": state.damping, "growth": state.growth}
+    arrays |= {f"state_{name.name}": getattr(state, name.name) for name in fields(state)}
     arrays |= {
-        "iteration": state.iteration,
         "hops_left": checkpoint.hops_left,
         "key": key,
         "reason": checkpoint.reason,
@@ -78,8 +77,13 @@ def write_checkpoint(path: Path, key: str, checkpoint: Checkpoint) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_checkpoint(path: Path, key: str) -> Checkpoint:
+def read_checkpoint(path: Path, key: str, state_type: type[State]) -> Checkpoint:
     """Read the state of the fit with this key.
+
+    Args:
+        path: The file.
+        key: Of the fit, see :func:`problem_key`.
+        state_type: Of the fit's method.
 
     Raises:
         CheckpointError: the file is damaged, or belongs to other data, weights or another start.
@@ -96,7 +100,7 @@ def read_checkpoint(path: Path, key: str) -> Checkpoint:
             f"{path} belongs to a fit with other data, weights, settings or another start: "
             "delete it or name another file"
         )
-    damping, growth = float(arrays["damping"]), float(arrays["growth"])
-    state = State(arrays["x"], arrays["scale"], damping, growth, int(arrays["iteration"]))
     history = {name[8:]: values.tolist() for name, values in arrays.items() if name.startswith("history_")}
+    values = {name[6:]: value for name, value in arrays.items() if name.startswith("state_")}
+    state = state_type(**{name: value if value.ndim else value.item() for name, value in values.items()})
     return Checkpoint(state, history, int(arrays["hops_left"]), str(arrays["reason"]))

@@ -12,6 +12,7 @@ from .cli import positive
 from .configuration import Configuration
 from .fit import FitResult, FitSettings, fit
 from .fitting_problem import FitWeights
+from .methods import METHODS
 from .potential import Potential, new_potential, read_potential, write_potential
 from .structure_files import read_configurations
 
@@ -40,14 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weight-scaling", type=float, default=weights.energy_scaling, help="MLIP's, for energy and stress"
     )
     parser.add_argument("--weight-scaling-forces", type=float, default=weights.force_scaling, help="MLIP's, for forces")
-    parser.add_argument("--max-iterations", type=int, default=settings.max_iterations)
+    parser.add_argument("--method", choices=list(METHODS), default=settings.method)
+    parser.add_argument("--max-iterations", type=int, help="accepted steps (default: 300, bfgs 5000)")
     parser.add_argument("--tolerance", type=float, default=settings.tolerance)
     parser.add_argument("--seed", type=int, default=settings.seed)
     parser.add_argument("--hops", type=int, default=settings.hops, help="search of a cold start")
     parser.add_argument("--regularization", type=float, default=settings.regularization, help="of radial coefficients")
     parser.add_argument("--threads", type=positive, help="threads over configurations")
     parser.add_argument("--checkpoint", type=Path, help="state of the fit; an existing one is resumed")
-    parser.add_argument("--segment-iterations", type=int, default=25, help="iterations between checkpoints")
+    parser.add_argument(
+        "--segment-iterations", type=positive, help="iterations between checkpoints (default: 25, bfgs 1000)"
+    )
     parser.add_argument(
         "--one-segment", action="store_true", help=f"do one segment; exit code {UNFINISHED}: more to do"
     )
@@ -94,6 +98,7 @@ def _fit(options: argparse.Namespace, configurations: list[Configuration]) -> Fi
     )
     settings = FitSettings(
         weights=weights,
+        method=options.method,
         max_iterations=options.max_iterations,
         tolerance=options.tolerance,
         seed=options.seed,
@@ -101,12 +106,13 @@ def _fit(options: argparse.Namespace, configurations: list[Configuration]) -> Fi
         regularization=options.regularization,
         threads=options.threads,
     )
+    segment = options.segment_iterations or METHODS[settings.method].segment
     return fit(
         _start(options),
         configurations,
         settings=settings,
         checkpoint=options.checkpoint,
-        segment_iterations=options.segment_iterations if options.one_segment else None,
+        segment_iterations=segment if options.one_segment else None,
     )
 
 

@@ -15,6 +15,7 @@ from . import least_squares, search
 from .checkpoint import Checkpoint, problem_key, read_checkpoint, write_checkpoint
 from .configuration import Configuration
 from .fitting_problem import Errors, FittingProblem, FitWeights
+from .methods import METHODS, MethodName
 from .potential import Potential, get_parameters, set_parameters
 from .progress import Progress
 from .training_set import TrainingSet, make_training_set
@@ -33,7 +34,6 @@ HISTORY = (
     "damping",
 )
 MAX_SEARCH = 4  # times the hops without success that end a search
-CONVERGENCE_WINDOW = 10  # iterations over which the loss must still fall by `tolerance`
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +42,14 @@ class FitResult:
 
     Attributes:
         potential: The fitted potential; never worse on the training set than the one given.
-        reason: Why the fit ended: ``converged`` (the loss falls by less than the tolerance over ten iterations),
+        reason: Why the fit ended: ``converged`` (the loss falls by less than the tolerance over the method's window),
             ``stagnation`` (no step lowers the loss), ``budget`` (max_iterations), or ``segment`` (more to do: call
             again with the same checkpoint).
         loss: Final weighted loss of the data.
         errors: Final root-mean-square errors on the training set.
         history: One entry an iteration, arrays of equal length: stage (0 the search of a cold start, 1 the minimisation
-            proper), iteration, loss, energy_rmse_eV_per_atom, force_rmse_eV_per_angstrom, virial_rmse_eV_per_atom,
-            gradient_norm, damping.
+            proper), iteration, loss, energy_rmse_eV_per_atom, force_rmse_eV_per_angstrom, virial_rmse_eV_per_atom (NaN
+            unless stresses have a weight), gradient_norm, damping (NaN with BFGS).
     """
 
     potential: Potential
@@ -70,8 +70,11 @@ class FitSettings:
 
     Attributes:
         weights: Weights of the loss.
-        max_iterations: Budget of accepted steps.
-        tolerance: Relative fall of the loss over ten iterations below which the fit has converged.
+        method: ``variable-projection`` (:mod:`mtpcore.least_squares`): tens of iterations, each a Jacobian and two
+            linear solves; ``bfgs`` (:mod:`mtpcore.bfgs`): thousands of iterations, each hardly more than one loss with
+            its gradient. The search of a cold start is by variable projection in any case.
+        max_iterations: Budget of accepted steps; by default 300, or 5000 of BFGS.
+        tolerance: Relative fall of the loss over ten iterations, or 200 of BFGS, below which the fit has converged.
         seed: Of the random radial coefficients of a cold start.
         hops: A cold start's search for a good basin (see :mod:`mtpcore.search`) ends when so many hops in a row find
             nothing better, at the latest after four times as many; a warm start does none.
@@ -82,7 +85,8 @@ class FitSettings:
     """
 
     weights: FitWeights = field(default_factory=FitWeights)
-    max_iterations: int = 300
+    method: MethodName = "variable-projection"
+    max_iterations: int | None = None
     tolerance: float = 1e-3
     seed: int = 0
     hops: int = 20
@@ -102,7 +106,7 @@ def fit(
     communicator: Any = None,
     progress: Progress | None = None,
 ) -> FitResult:
-    """Fit a potential by variable projection (see :mod:`mtpcore.least_squares`).
+    """Fit a potential to energies, forces and stresses.
 
     An untrained potential starts cold: radial functions from Chebyshev polynomials with seeded noise, the linear
     coefficients by least squares, then a search for a good basin (see :mod:`mtpcore.search`). A trained one (such as
@@ -126,13 +130,16 @@ def fit(
     Raises:
         TrainingSetError, UnknownSpeciesError, InvalidStructureError: the data cannot be fitted to.
         CheckpointError: the checkpoint belongs to another fit or is damaged.
-        ValueError: ``segment_iterations`` without a checkpoint, or reference energies of the wrong shape.
+        ValueError: ``segment_iterations`` without a checkpoint, reference energies of the wrong shape, or an unknown
+            method.
     """
     settings = settings or FitSettings()
     if weights is not None:
         settings = replace(settings, weights=weights)
     if segment_iterations is not None and checkpoint is None:
         raise ValueError("segment_iterations needs a checkpoint to carry the state from one segment to the next")
+    if settings.method not in METHODS:
+        raise ValueError(f"no method is called {settings.method!r}; there are {', '.join(METHODS)}")
     run = _Fit(potential, training_set, settings, reference_energies, communicator, progress or Progress())
     path = None if checkpoint is None else Path(checkpoint)
     state = run.resume(path) if path is not None and path.exists() else run.start()
@@ -153,6 +160,7 @@ class _Fit:
     ) -> None:
         self.potential = potential
         self.settings = settings
+        self.method = METHODS[settings.method]
         self.progress = progress
         self.communicator = communicator
         self.root = communicator is None or communicator.rank == 0
@@ -192,23 +200,28 @@ class _Fit:
     def start(self) -> Checkpoint:
         """Initial state, cold or warm."""
         if self.potential.trained:
-            x = get_parameters(self.potential)
-            x[self._species] -= self.reference
-            checkpoint = Checkpoint(least_squares.State(x, np.zeros_like(x)), {name: [] for name in HISTORY})
+            x = self._given()
+            checkpoint = Checkpoint(self.method.start(x), {name: [] for name in HISTORY})
             self._record(checkpoint, self.problem.data_loss(x), float("nan"))
             return checkpoint
         shape = self.potential.radial_coeffs.shape
         x = search.cold_start(self.search_problem, shape, np.random.default_rng([self.settings.seed, 0]))
         x, _ = search.descend(self.search_problem, x)
         x = least_squares.solve_linear(self.problem, x)
-        state = least_squares.State(x, np.zeros_like(x))
-        checkpoint = Checkpoint(state, {name: [] for name in HISTORY}, hops_left=self.settings.hops)
+        history: dict[str, list[float]] = {name: [] for name in HISTORY}
+        checkpoint = Checkpoint(self.method.start(x), history, hops_left=self.settings.hops)
         self._record(checkpoint, self.problem.data_loss(x), float("nan"))
         return checkpoint
 
+    def _given(self) -> FloatArray:
+        """Parameters of the potential, relative to the reference energies."""
+        x = get_parameters(self.potential)
+        x[self._species] -= self.reference
+        return x
+
     def resume(self, path: Path) -> Checkpoint:
         """State from a checkpoint of this very fit."""
-        return read_checkpoint(path, self.key)
+        return read_checkpoint(path, self.key, self.method.state)
 
     # -- iterating
 
@@ -238,22 +251,30 @@ class _Fit:
             checkpoint.hops_left = 0
         self._record(checkpoint, loss, float("nan"))
         if checkpoint.hops_left == 0:
-            checkpoint.state = least_squares.State(state.x, np.zeros_like(state.x))
+            checkpoint.state = self.method.start(state.x)
 
     def _iterate(self, checkpoint: Checkpoint) -> None:
-        step = least_squares.iterate(self.problem, checkpoint.state)
+        step = self.method.iterate(self.problem, checkpoint.state)
         if not step.accepted:
             checkpoint.reason = "stagnation"
             return
         self._record(checkpoint, self.problem.data_loss(checkpoint.state.x), step.gradient_norm)
-        stages = np.array(checkpoint.history["stage"])
-        if _has_converged(np.array(checkpoint.history["loss"])[stages == 1.0], self.settings.tolerance):
+        if self._has_converged(checkpoint.history):
             checkpoint.reason = "converged"
-        elif checkpoint.state.iteration >= self.settings.max_iterations:
+        elif checkpoint.state.iteration >= (self.settings.max_iterations or self.method.max_iterations):
             checkpoint.reason = "budget"
 
+    def _has_converged(self, history: dict[str, list[float]]) -> bool:
+        window = self.method.window
+        losses, stages = history["loss"], history["stage"]
+        if losses[-1] == 0.0:
+            return True
+        if len(losses) <= window or stages[-1 - window] != 1.0:
+            return False
+        return losses[-1 - window] - losses[-1] < self.settings.tolerance * losses[-1]
+
     def _record(self, checkpoint: Checkpoint, loss: float, gradient_norm: float) -> None:
-        state, errors = checkpoint.state, self.problem.errors(checkpoint.state.x)
+        state, errors = checkpoint.state, self.problem.errors(checkpoint.state.x, virial=False)
         rmse = (errors.energy_per_atom, errors.force, errors.virial_per_atom)
         stage = 0 if checkpoint.hops_left else 1
         values = (stage, state.iteration, loss, *rmse, gradient_norm, state.damping)
@@ -261,14 +282,17 @@ class _Fit:
             checkpoint.history[name].append(float(value))
 
     def _result(self, checkpoint: Checkpoint) -> FitResult:
-        x = checkpoint.state.x.copy()
+        x, loss = checkpoint.state.x.copy(), checkpoint.loss
+        first = checkpoint.history["loss"][0]
+        if self.potential.trained and loss > first:  # lower with regularization, but not without
+            x, loss = self._given(), first
         errors = self.problem.errors(x)
         x[self._species] += self.reference
         reason: Any = checkpoint.reason or "segment"
         return FitResult(
             potential=set_parameters(self.potential, x),
             reason=reason,
-            loss=checkpoint.loss,
+            loss=loss,
             errors=errors,
             history={name: np.array(values) for name, values in checkpoint.history.items()},
         )
@@ -277,14 +301,6 @@ class _Fit:
     def _species(self) -> slice:
         first = self.potential.radial_coeffs.size
         return slice(first, first + self.potential.species_count)
-
-
-def _has_converged(losses: FloatArray, tolerance: float) -> bool:
-    if losses[-1] == 0.0:
-        return True
-    if len(losses) <= CONVERGENCE_WINDOW:
-        return False
-    return bool(losses[-1 - CONVERGENCE_WINDOW] - losses[-1] < tolerance * losses[-1])
 
 
 def _reference_energies(training_set: TrainingSet, given: FloatArray | None) -> FloatArray:

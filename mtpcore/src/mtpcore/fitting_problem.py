@@ -1,7 +1,5 @@
 """The loss of a potential on a training set as separable least squares."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,21 +105,23 @@ class FittingProblem:
         virial = np.sqrt(weights.stress * training_set.has_virial / atoms**weights.energy_scaling / total)
         self._virial_factor = virial[:, None] * np.sqrt(VOIGT_MULTIPLICITY)
         self._with_virial = weights.stress > 0.0
+        self._key: tuple[bytes, bool] = (b"", False)
+        self._known: _Residuals
 
-    def errors(self, x: FloatArray) -> Errors:
-        """Unweighted errors."""
-        r = self._differences(x)
+    def errors(self, x: FloatArray, *, virial: bool = True) -> Errors:
+        """Unweighted errors; those of the virial are NaN if they are unlabelled, or neither wanted nor in the loss."""
+        virial |= self._with_virial
+        r = self._differences(x, virial=virial)
         atoms = self._set.atom_counts
-        virial = (r.virial / atoms[:, None])[self._set.has_virial]
-        samples = (r.energy / atoms, r.force, virial)
+        virials = (r.virial / atoms[:, None])[self._set.has_virial & virial]
+        samples = (r.energy / atoms, r.force, virials)
         sums = self._sum(np.array([[(sample**2).sum(), sample.size] for sample in samples]))
         mean = np.sqrt(sums[:, 0] / np.maximum(sums[:, 1], 1.0))
         return Errors(float(mean[0]), float(mean[1]), float(mean[2]) if sums[2, 1] else float("nan"))
 
-    def prepare(self, x: FloatArray) -> None:
-        """Set the ridge in proportion to the loss at x: a prior counts for less the better the data are explained."""
-        if self._regularization > 0.0:
-            self._ridge = self._regularization * self.data_loss(x)
+    def prepare(self, data_loss: float) -> None:
+        """Set the ridge in proportion to the loss: a prior counts for less the better the data are explained."""
+        self._ridge = self._regularization * data_loss
 
     def data_loss(self, x: FloatArray) -> float:
         """The weighted loss of :class:`FitWeights`."""
@@ -160,43 +160,34 @@ class FittingProblem:
         return self._normal(self._residuals(x), linear_only=True)
 
     def _normal(self, r: _Residuals, *, linear_only: bool) -> tuple[FloatArray, FloatArray]:
-        count = self.linear_count + (0 if linear_only else self.nonlinear_count)
-        packed = np.zeros((count, count + 1))  # J^T J | J^T r, reduced over ranks in one go
-        for c, lines in self._jacobians(linear_only=linear_only):
-            begin, end = self._set.offsets[c], self._set.offsets[c + 1]
-            factors = [self._energy_factor[c : c + 1], np.repeat(self._force_factor[begin:end, 0], 3)]
-            residuals = [r.energy[c : c + 1], r.force[begin:end].ravel()]
-            if self._with_virial:
-                factors.append(self._virial_factor[c])
-                residuals.append(r.virial[c])
-            weighted = lines * np.concatenate(factors)
-            packed[:, :count] += weighted @ weighted.T
-            packed[:, count] += weighted @ np.concatenate(residuals)
+        packed = self._set.dataset.normal_equations(
+            self._engine,
+            self._energy_factor,
+            r.energy,
+            self._force_factor[self._set.offsets[:-1], 0],
+            r.force,
+            self._virial_factor if self._with_virial else None,
+            r.virial if self._with_virial else None,
+            linear_only,
+            self._threads,
+        )
         packed = self._sum(packed)
-        return packed[:, count].copy(), packed[:, :count]
+        return packed[-1, :-1].copy(), packed[:-1, :-1].copy()
 
-    def _jacobians(self, *, linear_only: bool) -> Iterator[tuple[int, FloatArray]]:
-        """(configuration, its Jacobian) in order; made by threads, a few ahead of their use."""
-        dataset = self._set.dataset
-        ahead = 2 * self._threads
-
-        def make(c: int) -> FloatArray:
-            return dataset.jacobian(self._engine, c, self._with_virial, linear_only)
-
-        with ThreadPoolExecutor(self._threads) as pool:
-            for first in range(0, dataset.structure_count, ahead):
-                batch = range(first, min(first + ahead, dataset.structure_count))
-                yield from zip(batch, pool.map(make, batch), strict=True)
-
-    def _differences(self, x: FloatArray) -> _Residuals:
-        self._engine.set_parameters(np.ascontiguousarray(x))
-        energies, forces, virials = self._set.dataset.predict(self._engine, self._threads)
-        voigt = virials[:, VOIGT_ROWS, VOIGT_COLUMNS]
-        return _Residuals(energies - self._energies, forces - self._set.forces, voigt - self._set.virials)
+    def _differences(self, x: FloatArray, *, virial: bool) -> _Residuals:
+        """Predictions minus labels; kept for the next call, which often is for the same parameters."""
+        key = (x.tobytes(), virial)
+        if key != self._key:
+            self._engine.set_parameters(np.ascontiguousarray(x))
+            energies, forces, virials = self._set.dataset.predict(self._engine, virial, self._threads)
+            voigt = virials[:, VOIGT_ROWS, VOIGT_COLUMNS]
+            self._known = _Residuals(energies - self._energies, forces - self._set.forces, voigt - self._set.virials)
+            self._key = key
+        return self._known
 
     def _residuals(self, x: FloatArray) -> _Residuals:
         """Differences times the square roots of their weights."""
-        d = self._differences(x)
+        d = self._differences(x, virial=self._with_virial)
         return _Residuals(d.energy * self._energy_factor, d.force * self._force_factor, d.virial * self._virial_factor)
 
     def _loss(self, r: _Residuals) -> float:

@@ -26,14 +26,17 @@ class SeparableProblem(Protocol):
     nonlinear_count: int
     linear_count: int
 
-    def prepare(self, x: FloatArray) -> None:
-        """Set what stays fixed during the iteration that starts at x."""
+    def prepare(self, data_loss: float) -> None:
+        """Set what stays fixed during the iteration that starts from this loss."""
 
     def loss(self, x: FloatArray) -> float:
         """|r(x)|^2."""
 
     def data_loss(self, x: FloatArray) -> float:
         """The same without regularization."""
+
+    def loss_and_gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
+        """|r(x)|^2 and its gradient, without any Jacobian."""
 
     def normal_equations(self, x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """|r|^2, J^T r and J^T J at x."""
@@ -59,6 +62,11 @@ class State:
     damping: float = 1e-2
     growth: float = 2.0
     iteration: int = 0
+
+
+def start(x: FloatArray) -> State:
+    """State at parameters from which nothing is known yet."""
+    return State(x, np.zeros_like(x))
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def iterate(problem: SeparableProblem, state: State) -> Step:
 
     The loss never rises: a trial that does not lower it is retried with more damping.
     """
-    problem.prepare(state.x)
+    problem.prepare(problem.data_loss(state.x))
     before, gradient, normal = problem.normal_equations(state.x)
     np.maximum(state.scale, np.diag(normal), out=state.scale)
     norm = float(np.linalg.norm(2.0 * gradient))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import least_squares
-from .least_squares import SeparableProblem, State
+from .least_squares import SeparableProblem
 
 type FloatArray = npt.NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def cold_start(problem: SeparableProblem, shape: tuple[int, ...], rng: np.random
 
 def descend(problem: SeparableProblem, x: FloatArray, give_up_above: float = math.inf) -> tuple[FloatArray, float]:
     """A short minimisation from x; returns where it got and the loss there."""
-    state = State(x, np.zeros_like(x))
+    state = least_squares.start(x)
     losses = [problem.data_loss(x)]
     for _ in range(DESCENT_ITERATIONS):
         step = least_squares.iterate(problem, state)
@@ -90,7 +90,7 @@ def hop(  # noqa: PLR0917  a step of a loop that holds all of these
     found, few_loss = descend(few, trial, EARLY_FACTOR * best)
     if few_loss > PROMISING * best:
         return x, loss
-    state = State(least_squares.solve_linear(whole, found), np.zeros_like(x))
+    state = least_squares.start(least_squares.solve_linear(whole, found))
     for _ in range(POLISH_ITERATIONS):
         if not least_squares.iterate(whole, state).accepted:
             break
