@@ -14,7 +14,7 @@ Makes the environment if it is missing or stale, then runs the campaign and says
 
 own options, which come first:
   --preset NAME    settings of config/NAME.yaml (default: quickstart)
-  --with EXTRA     add dft (GPAW), teacher (SevenNet) or gpu to the environment, once and for all
+  --with EXTRA     add dft (GPAW) or teacher (SevenNet) to the environment, once and for all
   --status         show how far the campaign is, by stage, and do nothing
   --help           show this text
 
