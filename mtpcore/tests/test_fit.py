@@ -102,6 +102,20 @@ def test_the_loss_is_the_formula_of_the_weights() -> None:
     assert loss.loss(mtpcore.get_parameters(student)) == pytest.approx(expected / 3, rel=1e-12)
 
 
+def test_a_configuration_of_weight_two_counts_as_two() -> None:
+    first, second = labelled(trained(6, seed=1), 2)
+    weighted = replace(first, features={"fit_weight": "2"})
+    student, weights = trained(6, seed=2), FitWeights(stress=0.1)
+    problems = [
+        FittingProblem(student, make_training_set(configurations, student), weights, np.zeros(2), threads=1)
+        for configurations in ([weighted, second], [first, first, second])
+    ]
+    x = mtpcore.get_parameters(student)
+    (loss, gradient), (expected_loss, expected_gradient) = (p.loss_and_gradient(x) for p in problems)
+    assert loss == pytest.approx(expected_loss, rel=1e-12)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-9, atol=1e-9 * np.abs(gradient).max())
+
+
 def test_normal_equations_belong_to_the_gradient() -> None:
     loss, x = problem(FitWeights(energy=1.0, force=0.01, stress=0.001))
     value, gradient, normal = loss.normal_equations(x)
@@ -198,6 +212,7 @@ def broken(case: str) -> list[Configuration]:
         "levels": replace(bad, features={"level_of_theory": "PBE"}),
         "species": replace(bad, types=bad.types + 1),
         "close": replace(bad, positions=close),
+        "weight": replace(bad, features={"fit_weight": "-1"}),
     }[case]
     return data
 
@@ -208,6 +223,7 @@ def broken(case: str) -> list[Configuration]:
         ("no forces", mtpcore.TrainingSetError, "configuration 2 .* without forces"),
         ("no energy", mtpcore.TrainingSetError, "configuration 2 .* without an energy"),
         ("levels", mtpcore.TrainingSetError, "levels of theory are mixed.*PBE"),
+        ("weight", mtpcore.TrainingSetError, "configuration 2 .* fit_weight that is no positive number"),
         ("species", mtpcore.UnknownSpeciesError, "configuration 2 .*beyond the potential's 2"),
         ("close", mtpcore.TrainingSetError, r"closer than min_dist .* 2 \(atoms 0 and 1: 1.000"),
     ],

@@ -21,9 +21,9 @@ VOIGT_ROWS, VOIGT_COLUMNS = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
 class FitWeights:
     """Weights of the loss, with MLIP's conventions.
 
-    loss = 1/C sum_c [ energy dE_c^2 / N_c^p + force sum_i |dF_i|^2 / N_c^q + stress sum_ab dW_c,ab^2 / N_c^p ]
+    loss = sum_c w_c [ energy dE_c^2 / N_c^p + force sum_i |dF_i|^2 / N_c^q + stress sum_ab dW_c,ab^2 / N_c^p ] / sum_c w_c
 
-    over C configurations of N_c atoms; W is the virial (-dE/d strain), eV.
+    over configurations of N_c atoms; W is the virial (-dE/d strain), eV; w_c is 1, or a configuration's ``fit_weight``.
 
     Attributes:
         energy: Weight of the energy.
@@ -98,11 +98,11 @@ class FittingProblem:
         self._energies = training_set.energies - training_set.counts @ reference_energies
         self._engine = _core.Engine(potential)
         atoms = training_set.atom_counts
-        total = self._sum(np.array([float(len(atoms))]))[0]
-        self._energy_factor = np.sqrt(weights.energy / atoms**weights.energy_scaling / total)
-        per_configuration = np.sqrt(weights.force / atoms**weights.force_scaling / total)
+        share = training_set.weights / self._sum(np.array([training_set.weights.sum()]))[0]
+        self._energy_factor = np.sqrt(weights.energy / atoms**weights.energy_scaling * share)
+        per_configuration = np.sqrt(weights.force / atoms**weights.force_scaling * share)
         self._force_factor = np.repeat(per_configuration, atoms.astype(int))[:, None]
-        virial = np.sqrt(weights.stress * training_set.has_virial / atoms**weights.energy_scaling / total)
+        virial = np.sqrt(weights.stress * training_set.has_virial / atoms**weights.energy_scaling * share)
         self._virial_factor = virial[:, None] * np.sqrt(VOIGT_MULTIPLICITY)
         self._with_virial = weights.stress > 0.0
         self._key: tuple[bytes, bool] = (b"", False)

@@ -16,6 +16,7 @@ type FloatArray = npt.NDArray[np.float64]
 type IntArray = npt.NDArray[np.int32]
 
 MAX_NAMED = 5  # offenders named in an error; the rest is counted
+WEIGHT = "fit_weight"  # feature of a configuration: a factor of its part of the loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,7 @@ class TrainingSet:
         forces: Shape (N, 3), eV/angstrom.
         virials: -dE/d(strain) in the order xx yy zz yz xz xy, shape (C, 6), eV; zero where unlabelled.
         has_virial: Which configurations have a stress label, shape (C,).
+        weights: Factor of every configuration's part of the loss, shape (C,).
         fingerprint: Hash of all structures and labels.
     """
 
@@ -38,6 +40,7 @@ class TrainingSet:
     forces: FloatArray
     virials: FloatArray
     has_virial: npt.NDArray[np.bool_]
+    weights: FloatArray
     fingerprint: str
 
     @property
@@ -55,12 +58,13 @@ def make_training_set(configurations: Sequence[Configuration], potential: Potent
     """Check labels and find neighbours.
 
     Args:
-        configurations: Each with energy and forces; stress where known; a feature ``level_of_theory`` where known.
+        configurations: Each with energy and forces; stress where known; a feature ``level_of_theory`` where known, and
+            a feature ``fit_weight`` where it is to count for more or less than others.
         potential: Gives cutoff, min_dist and number of species.
 
     Raises:
-        TrainingSetError: no configurations, missing or non-finite labels, mixed levels of theory, or pairs closer than
-            min_dist; names the configurations.
+        TrainingSetError: no configurations, missing or non-finite labels, weights that are no positive numbers, mixed
+            levels of theory, or pairs closer than min_dist; names the configurations.
         UnknownSpeciesError: a species the potential lacks.
         InvalidStructureError: a structure cannot be evaluated.
     """
@@ -69,6 +73,7 @@ def make_training_set(configurations: Sequence[Configuration], potential: Potent
     _check_labels(configurations)
     _check_level_of_theory(configurations)
     _check_species(configurations, potential.species_count)
+    weights = _weights(configurations)
     dataset = _core.Dataset(potential.max_dist)
     _add_structures(dataset, configurations, potential)
     species = potential.species_count
@@ -79,7 +84,8 @@ def make_training_set(configurations: Sequence[Configuration], potential: Potent
         forces=np.concatenate([c.forces for c in configurations if c.forces is not None]),
         virials=np.array([np.zeros(6) if c.plus_stress is None else c.plus_stress for c in configurations]),
         has_virial=np.array([c.plus_stress is not None for c in configurations]),
-        fingerprint=_fingerprint(configurations),
+        weights=weights,
+        fingerprint=_fingerprint(configurations, weights),
     )
 
 
@@ -116,6 +122,21 @@ def _check_level_of_theory(configurations: Sequence[Configuration]) -> None:
         raise TrainingSetError(f"levels of theory are mixed: {found}; their energies do not compare, keep one of them")
 
 
+def _weights(configurations: Sequence[Configuration]) -> FloatArray:
+    weights = np.array([_weight(c.features.get(WEIGHT, "1")) for c in configurations])
+    wrong = [index for index, weight in enumerate(weights) if not 0.0 < weight < np.inf]
+    if wrong:
+        raise TrainingSetError(f"{_named(wrong)} (counted from 0) with a {WEIGHT} that is no positive number")
+    return weights
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
 def _check_species(configurations: Sequence[Configuration], species_count: int) -> None:
     unknown = [i for i, c in enumerate(configurations) if c.types.max() >= species_count]
     if unknown:
@@ -140,8 +161,8 @@ def _add_structures(dataset: _core.Dataset, configurations: Sequence[Configurati
         )
 
 
-def _fingerprint(configurations: Sequence[Configuration]) -> str:
-    digest = hashlib.sha256()
+def _fingerprint(configurations: Sequence[Configuration], weights: FloatArray) -> str:
+    digest = hashlib.sha256(weights.tobytes())
     for c in configurations:
         for array in (c.types, c.positions, c.cell, c.energy, c.forces, c.plus_stress):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
