@@ -11,7 +11,7 @@ from argyro.labels.collect import collect, outcome_table, require_enough
 from argyro.labels.store import Store
 
 with job(snakemake.log[0]):
-    params, name = snakemake.params, snakemake.wildcards.set
+    params, name = snakemake.params, "-".join(snakemake.wildcards)
     structures = read_structures(Path(snakemake.input.structures))
     rows = [row for file in snakemake.input.outcomes for row in read_json(Path(file))]
     require_enough(rows, params.max_failed_fraction, name)

@@ -88,7 +88,7 @@ def potential_file(folder: Path) -> Path:
 
 
 def mtp_backend(folder: Path) -> Backend:
-    settings = {"potential": potential_file(folder), "species": ["Li", "P", "S", "Cl"]}
+    settings = {"potentials": {"LiPSCl": potential_file(folder)}}
     return open_backend(LabelsConfig.model_validate({"backend": "mtp", "mtp": settings}))
 
 

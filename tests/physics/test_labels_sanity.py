@@ -73,7 +73,7 @@ def test_teacher_does_not_label_pairs_it_knows_nothing_of(tmp_path: Path) -> Non
     potential = mtpcore.new_potential(4, 2, min_dist=2.3, max_dist=5.0)
     parameters = np.random.default_rng(1).normal(scale=0.01, size=potential.parameter_count)
     mtpcore.write_potential(tmp_path / "teacher.mtp", mtpcore.set_parameters(potential, parameters))
-    settings = {"potential": tmp_path / "teacher.mtp", "species": ["Li", "Cl"]}
+    settings = {"potentials": {"LiCl": tmp_path / "teacher.mtp"}}
     backend = open_backend(LabelsConfig.model_validate({"backend": "mtp", "mtp": settings}))
     atoms = bulk("LiCl", "rocksalt", a=5.13, cubic=True)
     assert label_one(atoms, backend, Store(tmp_path), GatesConfig()).status == "ok"

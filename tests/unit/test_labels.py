@@ -400,8 +400,8 @@ def test_fit_methods_are_not_refused() -> None:
 
 def test_settings_of_other_backends_do_not_decide_a_label() -> None:
     one, other = LabelsConfig(), LabelsConfig.model_validate({"gpaw": {"cutoff_eV": 999}})
-    assert one.labelling() == other.labelling()
-    assert one.labelling() != LabelsConfig.model_validate({"tblite": {"accuracy": 0.5}}).labelling()
+    assert one.labelling(set()) == other.labelling(set())
+    assert one.labelling(set()) != LabelsConfig.model_validate({"tblite": {"accuracy": 0.5}}).labelling(set())
 
 
 def test_unreadable_structures_are_named(tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ BROKEN = {
         "materials: [{id: a, formula: Li6PS5Br, anion: Br}]",
         "GFN1-xTB is broken for periodic",
     ),
-    "teacher without file": ("labels: {backend: mtp}", "backend 'mtp' needs mtp.potential"),
-    "missing teacher": ("labels: {mtp: {potential: none.mtp}}", "there is no file"),
+    "teacher without file": ("labels: {backend: mtp}", "backend 'mtp' needs mtp.potentials"),
+    "missing teacher": ("labels: {mtp: {potentials: {LiPSCl: none.mtp}}}", "there is no file"),
     "key twice": ("seed: 1\nseed: 2", "the key 'seed' is given twice"),
     "damaged file": ("structures: {seeds: [", "is not valid YAML in line"),
     "no mapping": ("just words", "holds no settings"),
@@ -179,16 +179,17 @@ def test_broken_file_of_labels_is_one_clear_message(
 
 
 @pytest.mark.parametrize(
-    ("content", "species", "complaint"),
+    ("content", "systems", "complaint"),
     [
-        ("", "[Li, P, S, Cl]", "labels.mtp.potential: "),
-        (None, "[Li, P, S, Cl, Br]", "names 5 elements, and"),
-        (None, "[Li, P, S]", "knows Li, P, S only, not Cl"),
+        ("", "LiPSCl", "labels.mtp.potentials: LiPSCl: "),
+        (None, "{LiPSCl: FILE, LiPSClBr: FILE}", "names 5 elements, and"),
+        (None, "LiPSBr", "has files for LiPSBr only, not for Cl, Li, P, S"),
+        (None, "Li6PSCl", "'Li6PSCl' is no chemical system"),
     ],
 )
 def test_broken_teacher_is_one_clear_message(
     content: str | None,
-    species: str,
+    systems: str,
     complaint: str,
     *,
     tmp_path: Path,
@@ -200,7 +201,8 @@ def test_broken_teacher_is_one_clear_message(
     mtpcore.write_potential(path, mtpcore.new_potential(4, 4, min_dist=1.0, max_dist=5.0))
     if content is not None:
         path.write_text(content)
-    text = f"labels: {{backend: mtp, mtp: {{potential: {path}, species: {species}}}}}"
+    files = (systems if systems.startswith("{") else f"{{{systems}: FILE}}").replace("FILE", str(path))
+    text = f"labels: {{backend: mtp, mtp: {{potentials: {files}}}}}"
     (tmp_path / "my.yaml").write_text(text)
     assert main(["--configfile", str(tmp_path / "my.yaml"), "-n"]) == 2
     assert complaint in capsys.readouterr().err
@@ -210,7 +212,7 @@ def test_broken_teacher_is_one_clear_message(
     ("words", "complaint"),
     [
         (["--configfile", "none.yaml"], "none.yaml: cannot be read: No such file or directory"),
-        (["--preset", "none"], "--preset none: there is no such preset; allowed: paper, quickstart, workstation, xtb"),
+        (["--preset", "none"], "--preset none: there is no such preset; allowed: paper, quickstart, reference, workstation, xtb"),
         (["--config", "seed"], "--config seed: expected KEY=VALUE"),
         (["--config", "seed=-1"], "--config: seed: input should be greater than or equal to 0, got -1"),
     ],

@@ -80,7 +80,7 @@ def campaign(tmp_path: Path) -> Campaign:
     potential = mtpcore.new_potential(4, 4, min_dist=1.0, max_dist=5.0)
     parameters = np.random.default_rng(1).normal(scale=0.01, size=potential.parameter_count)
     mtpcore.write_potential(tmp_path / "a teacher.mtp", mtpcore.set_parameters(potential, parameters))
-    teacher = f'mtp\n  mtp: {{potential: "{tmp_path}/a teacher.mtp", species: [Li, P, S, Cl]}}'
+    teacher = f'mtp\n  mtp: {{potentials: {{LiPSCl: "{tmp_path}/a teacher.mtp"}}}}'
     return Campaign(tmp_path, SETTINGS.replace("BACKEND", teacher))
 
 

@@ -1,5 +1,7 @@
 # What rules need to know: names of files, seeds, and the smallest part of the configuration that a job depends on.
 from argyro.common.randomness import seed_for
+from argyro.config.composition import parse_formula
+from argyro.config.labels import LabelsConfig
 
 ENVIRONMENT = str(ROOT / "envs/environment.yaml")
 MATERIALS = {material.id: material for material in settings.materials}
@@ -15,7 +17,6 @@ LABEL_SETS = {
 IMPORTS = {
     f"import-{number}": str(path) for number, path in enumerate(settings.labels.imports)
 }
-LABELLING = settings.labels.labelling()
 
 
 wildcard_constraints:
@@ -23,6 +24,10 @@ wildcard_constraints:
     system="|".join({material.chemical_system for material in settings.materials}),
     set="|".join(map(re.escape, LABEL_SETS)),
     imported=r"import-\d+",
+    generation=r"\d+",
+    chunk=r"\d+",
+    kind="bulk|bicrystal",
+    temperature=r"\d+",
 
 
 def settings_of(section):
@@ -60,9 +65,24 @@ def label_store(wildcards):
     return str(settings.labels.store or "labels")
 
 
+def labelling_of_system(wildcards):
+    """Settings of labels of a chemical system."""
+    return settings.labels.labelling(set(parse_formula(wildcards.system)))
+
+
+def labelling_of_set(wildcards):
+    """Settings of labels of a set."""
+    return settings.labels.labelling(set(material_of_set(wildcards).composition))
+
+
+def material_of_set(wildcards):
+    """The material of a set of structures."""
+    return MATERIALS[wildcards.set.removesuffix("-seeds")]
+
+
 def sanity_test_of_set(wildcards):
     """Test of the backend on the chemical system of a set."""
-    return f"labels/sanity/{MATERIALS[wildcards.set.removesuffix('-seeds')].chemical_system}.json"
+    return f"labels/sanity/{material_of_set(wildcards).chemical_system}.json"
 
 
 def outcomes_of_set(wildcards):
@@ -76,3 +96,19 @@ def outcomes_of_set(wildcards):
 def imported_file(wildcards):
     """The user's file of ready labels."""
     return IMPORTS[wildcards.imported]
+
+
+def materials_of_system(wildcards):
+    """Settings of all materials of a chemical system."""
+    return [
+        settings_of(m)
+        for m in settings.materials
+        if m.chemical_system == wildcards.system
+    ]
+
+
+def species_of_system(wildcards):
+    """Elements of a chemical system, in the order of its potential's species."""
+    return next(
+        m.elements for m in settings.materials if m.chemical_system == wildcards.system
+    )

@@ -24,7 +24,7 @@ rule check_backend:
     params:
         material=first_material_of_system,
         limits=settings_of(settings.structures.limits),
-        labels=LABELLING,
+        labels=labelling_of_system,
         store=label_store,
         seed=seed_of_job("sanity"),
     script:
@@ -48,7 +48,7 @@ rule label:
         mem_mb=4000,
         runtime=240,
     params:
-        labels=LABELLING,
+        labels=labelling_of_set,
         store=label_store,
         structures_per_job=settings.labels.chunk_size,
     script:
@@ -73,7 +73,7 @@ rule collect_labels:
         mem_mb=2000,
         runtime=10,
     params:
-        labels=LABELLING,
+        labels=labelling_of_set,
         store=label_store,
         max_failed_fraction=settings.labels.max_failed_fraction,
     script:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import mtpcore
 from argyro.common.errors import ArgyroError, ConfigError, MissingDependencyError
-from argyro.config.labels import LabelsConfig
+from argyro.config.composition import parse_formula
 from argyro.config.materials import Material
 from argyro.config.model import Config
 from argyro.config.structures import StructuresConfig
@@ -35,7 +35,8 @@ def check_inputs(config: Config) -> None:
     for path in config.labels.imports:
         _check_labels(path)
     if config.labels.backend == "mtp":
-        _check_teacher(config.labels)
+        for system, path in config.labels.mtp.potentials.items():
+            _check_teacher(system, path)
 
 
 def _check_cif(material: Material, path: Path, structures: StructuresConfig) -> None:
@@ -55,15 +56,13 @@ def _check_labels(path: Path) -> None:
         raise ConfigError(f"labels.import: {error}") from None
 
 
-def _check_teacher(labels: LabelsConfig) -> None:
-    path = labels.mtp.potential
-    assert path is not None  # noqa: S101  for the type checker: the configuration has seen to it
+def _check_teacher(system: str, path: Path) -> None:
     try:
         count = mtpcore.read_potential(path).species_count
     except (mtpcore.MtpcoreError, ValueError) as error:
-        raise ConfigError(f"labels.mtp.potential: {error}") from None
-    if count != len(labels.mtp.species):
+        raise ConfigError(f"labels.mtp.potentials: {system}: {error}") from None
+    if count != len(parse_formula(system)):
         raise ConfigError(
-            f"labels.mtp.species names {len(labels.mtp.species)} elements, and {path} has {count} species; name them "
-            "all, in the order of the file"
+            f"labels.mtp.potentials: {system} names {len(parse_formula(system))} elements, and {path} has {count} "
+            "species; name them all, in the order of the file"
         )

@@ -3,6 +3,7 @@
 ASE reads every digit but writes eight decimals only, too few for files that are named by a hash of their content.
 """
 
+import lzma
 from collections.abc import Iterable
 from io import StringIO
 from pathlib import Path
@@ -15,19 +16,22 @@ from ase.io.extxyz import key_val_dict_to_str, read_xyz
 from .errors import FileError
 from .files import replacing
 
+COMPRESSED = ".xz"
 KIND_LETTERS = {"f": "R", "i": "I", "u": "I", "b": "L", "U": "S"}  # NumPy's kinds of arrays and extended XYZ's
 
 
 def read_structures(path: Path) -> list[Atoms]:
-    """All structures of an extended XYZ file.
+    """All structures of an extended XYZ file, compressed if its name ends in ``.xz``.
 
     Raises:
         FileError: missing, empty or damaged.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = (lzma.decompress(path.read_bytes()) if path.suffix == COMPRESSED else path.read_bytes()).decode("utf-8")
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from None
+    except (lzma.LZMAError, EOFError):
+        raise FileError(f"{path} is damaged: it cannot be decompressed") from None
     except UnicodeDecodeError:
         raise FileError(f"{path} is not a text file") from None
     try:
@@ -52,11 +56,12 @@ def read_structure(path: Path) -> Atoms:
 
 
 def write_structures(path: Path, structures: Iterable[Atoms]) -> None:
-    """Write structures with their ``info`` and arrays, exactly, and in one step.
+    """Write structures with their ``info`` and arrays, exactly, and in one step; compressed if the name ends in ``.xz``.
 
     Calculators are not written: labels go into ``info`` and arrays under the names REF_energy, REF_forces, REF_stress.
     """
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    opened = lzma.open if path.suffix == COMPRESSED else open
+    with replacing(path) as temporary, opened(temporary, "wt", encoding="utf-8") as file:
         for atoms in structures:
             file.write(format_structure(atoms))
 

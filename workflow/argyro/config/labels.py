@@ -1,10 +1,13 @@
 """Settings of the stage `labels`."""
 
+from collections.abc import Set
+from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .base import FolderPath, Fraction, InputFile, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+from .composition import parse_formula
 
 CHEAP_STRUCTURES_PER_JOB = {"mtp": 1000, "sevennet": 100, "tblite": 10}  # about half a minute to a minute
 type BackendName = Literal["mtp", "tblite", "gpaw", "sevennet", "cp2k", "espresso", "vasp"]
@@ -13,12 +16,23 @@ type Mesh = tuple[PositiveInt, PositiveInt, PositiveInt]
 
 
 class MtpConfig(Section):
-    """A given moment tensor potential as the teacher."""
+    """Given moment tensor potentials as teachers."""
 
-    potential: InputFile | None = None
-    """Its file, .mtp or .almtp."""
-    species: tuple[str, ...] = ()
-    """Elements in the order of the potential's species."""
+    potentials: dict[str, InputFile] = Field(default_factory=dict)
+    """File, .mtp or .almtp, of each chemical system, which is named by its elements in the order of the file's species,
+    such as LiPSCl."""
+
+    @field_validator("potentials")
+    @classmethod
+    def _names_systems(cls, potentials: dict[str, Path]) -> dict[str, Path]:
+        for system in potentials:
+            if any(amount != 1 for amount in parse_formula(system).values()):
+                raise ValueError(f"'{system}' is no chemical system; write its elements only, such as LiPSCl")
+        return potentials
+
+    def system_of(self, elements: Set[str]) -> str | None:
+        """Name of the chemical system of exactly these elements; None if there is no potential for it."""
+        return next((system for system in self.potentials if set(parse_formula(system)) == elements), None)
 
 
 class TbliteConfig(Section):
@@ -126,7 +140,7 @@ class LabelsConfig(Section):
     gates: GatesConfig = GatesConfig()
     """What a finished label must pass to be used."""
     mtp: MtpConfig = MtpConfig()
-    """A given moment tensor potential as the teacher."""
+    """Given moment tensor potentials as teachers."""
     tblite: TbliteConfig = TbliteConfig()
     """GFN-xTB."""
     gpaw: GpawConfig = GpawConfig()
@@ -142,10 +156,8 @@ class LabelsConfig(Section):
 
     @model_validator(mode="after")
     def _backend_has_its_files(self) -> Self:
-        if self.backend == "mtp" and (self.mtp.potential is None or not self.mtp.species):
-            raise ValueError(
-                "backend 'mtp' needs mtp.potential and mtp.species, the elements in the order of its species"
-            )
+        if self.backend == "mtp" and not self.mtp.potentials:
+            raise ValueError("backend 'mtp' needs mtp.potentials, a file for each chemical system, such as LiPSCl")
         if self.backend == "espresso" and self.espresso.pseudopotentials is None:
             raise ValueError("backend 'espresso' needs espresso.pseudopotentials, a folder of UPF files")
         if self.backend == "vasp" and self.vasp.potentials is None:
@@ -159,22 +171,23 @@ class LabelsConfig(Section):
         """How many structures one job labels."""
         return self.structures_per_job or CHEAP_STRUCTURES_PER_JOB.get(self.backend, 1)
 
-    def labelling(self) -> dict[str, Any]:
-        """The part of the settings that decides the labels of a structure, as JSON holds it."""
-        return self.model_dump(mode="json", include={"backend", "protocol", "gates", self.backend})
+    def labelling(self, elements: Set[str]) -> dict[str, Any]:
+        """The part of the settings that decides the labels of structures of these elements, as JSON holds it."""
+        content = self.model_dump(mode="json", include={"backend", "protocol", "gates", self.backend})
+        if self.backend == "mtp" and (system := self.mtp.system_of(elements)) is not None:
+            content["mtp"]["potentials"] = {system: content["mtp"]["potentials"][system]}
+        return content
 
-    def refusal(self, elements: set[str]) -> str | None:
+    def refusal(self, elements: Set[str]) -> str | None:
         """Why the backend is unfit for these elements, as far as is known without trying; None if it may be fit."""
         if self.backend == "tblite":
             return _tblite_refusal(self.tblite.method, elements)
-        if self.backend == "mtp" and (lacking := sorted(elements - set(self.mtp.species))):
-            return (
-                f"the potential {self.mtp.potential} knows {', '.join(self.mtp.species)} only, not {', '.join(lacking)}"
-            )
+        if self.backend == "mtp" and self.mtp.system_of(elements) is None:
+            return f"mtp.potentials has files for {', '.join(self.mtp.potentials)} only, not for {', '.join(sorted(elements))}"
         return None
 
 
-def _tblite_refusal(method: str, elements: set[str]) -> str | None:
+def _tblite_refusal(method: str, elements: Set[str]) -> str | None:
     """Measured with tblite 0.8.0 on lightly rattled periodic cells of argyrodites."""
     if method == "GFN1-xTB" and (heavy := sorted(elements & {"Br", "I"})):
         return (

@@ -8,6 +8,7 @@ from ase import Atoms
 
 from argyro.common.errors import LabelError
 from argyro.common.files import sha256_of_file
+from argyro.config.composition import parse_formula
 from argyro.config.labels import LabelsConfig
 from mtpcore.ase import MTP
 from mtpcore.errors import CloseContactWarning, MtpcoreError
@@ -21,12 +22,13 @@ class MtpBackend:
     rungs = 1
 
     def __init__(self, config: LabelsConfig) -> None:
-        path = config.mtp.potential
-        assert path is not None  # noqa: S101  for the type checker: the configuration has seen to it
-        digest = sha256_of_file(path)
-        self._calculator = MTP(path, species=list(config.mtp.species))
+        if len(config.mtp.potentials) != 1:
+            raise LabelError(f"one chemical system is labelled at a time, not {', '.join(config.mtp.potentials)}")
+        ((system, path),) = config.mtp.potentials.items()
+        species, digest = list(parse_formula(system)), sha256_of_file(path)
+        self._calculator = MTP(path, species=species)
         self.level_of_theory = f"mtp:{digest[:12]}"
-        self.settings: dict[str, Any] = {"backend": "mtp", "species": list(config.mtp.species)}
+        self.settings: dict[str, Any] = {"backend": "mtp", "species": species}
         self.pseudopotentials = {"*": digest}
         self.code_version = f"mtpcore {version('mtpcore')}"
 

@@ -23,6 +23,7 @@ class SevennetBackend:
     def __init__(self, config: LabelsConfig) -> None:
         try:
             self.code_version = f"sevenn {version('sevenn')}, torch {version('torch')}"
+            import torch  # noqa: PLC0415  optional
             from sevenn.calculator import SevenNetCalculator  # noqa: PLC0415  optional
             from sevenn.util import pretrained_name_to_path  # noqa: PLC0415  optional
         except (PackageNotFoundError, ImportError) as error:
@@ -30,6 +31,7 @@ class SevennetBackend:
                 f"labels.backend sevennet needs {error.name}, which is not installed; run: scripts/run --with teacher"
             ) from None
         own = config.sevennet
+        torch.set_num_threads(1)  # one label per core
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "No tensor product accelerator")  # of GPUs; it says so on CPUs too
             self._calculator = SevenNetCalculator(own.model, device=own.device)
