@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from .base import Name, Section
 from .labels import LabelsConfig
 from .materials import Material
+from .reference import ReferenceConfig
 from .structures import StructuresConfig
 
 LITHIUM_CHLORIDE_ARGYRODITE = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
@@ -26,6 +27,8 @@ class Config(Section):
     """Bulk cells and seeds."""
     labels: LabelsConfig = LabelsConfig()
     """Energies, forces and stresses of structures."""
+    reference: ReferenceConfig = ReferenceConfig()
+    """Reference labels and teacher potentials, made by the preset `reference`; other campaigns use what it made."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -1,0 +1,29 @@
+"""Tabulate the errors of a teacher on its labels, held-out and not, and on labels by PBE."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from argyro.common.extxyz import read_structures
+from argyro.common.files import replacing
+from argyro.common.jobs import job
+from argyro.config.reference import TeacherConfig
+from argyro.reference.dataset import split
+from argyro.reference.errors import error_table
+from argyro.reference.fitting import usable
+from mtpcore.ase import MTP
+
+with job(snakemake.log[0]):
+    params = snakemake.params
+    settings = TeacherConfig.model_validate(params.teacher)
+    calculator = MTP(snakemake.input.potential, params.species, threads=snakemake.threads)
+    training, held_out = split(read_structures(Path(snakemake.input.labels)), settings.holdout_fraction)
+    pbe = read_structures(Path(snakemake.input.pbe))
+    tables = {
+        "training": error_table(calculator, usable(training, settings), shift_energies=False),
+        "hold-out": error_table(calculator, usable(held_out, settings), shift_energies=False),
+        "PBE": error_table(calculator, pbe, shift_energies=True),
+    }
+    joined = pd.concat([table.assign(labels=name) for name, table in tables.items()], ignore_index=True)
+    with replacing(Path(snakemake.output[0])) as temporary:
+        joined.to_csv(temporary, index=False, float_format="%.5g")

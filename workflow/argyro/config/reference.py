@@ -1,0 +1,138 @@
+"""Settings of the reference campaign: labels of a foundation model and of PBE, and the teacher potentials fitted to them."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from .base import Fraction, NonNegativeFloat, Percent, PositiveFloat, PositiveInt, Section
+from .labels import BackendName, GpawConfig
+
+
+class GenerationConfig(Section):
+    """Structures that are labelled together, per chemical system."""
+
+    bulk: PositiveInt = 48
+    """Bulk cells of all exchanges: rattled and strained in the first generation, frames of runs in the others."""
+    boundary: int = Field(default=30, ge=0)
+    """Small bicrystals and polycrystals: rattled in the first generation, frames of runs in the others."""
+    carved: int = Field(default=27, ge=0)
+    """Cells carved around atoms of boundaries; none in the first generation."""
+    contact: int = Field(default=10, ge=0)
+    """Frames in which two atoms are pushed together: what keeps a potential repulsive."""
+    level: int = Field(default=8, ge=2, le=28, multiple_of=2)
+    """Level of the potential that is fitted to all labels so far and samples the next generation."""
+
+    @property
+    def count(self) -> int:
+        """Structures per chemical system."""
+        return self.bulk + self.boundary + self.carved + self.contact
+
+
+class SamplingConfig(Section):
+    """How structures are sampled."""
+
+    temperatures_K: tuple[PositiveFloat, ...] = (300.0, 500.0, 700.0, 900.0, 1100.0, 1300.0, 1500.0)
+    """Of runs, in turn."""
+    run_ps: PositiveFloat = 6.0
+    """Length of a run."""
+    frames_per_run: PositiveInt = 3
+    """Frames that are taken of a run, evenly spaced; of a run that breaks, the last ones before."""
+    strain_min: float = -0.015
+    """Smallest isotropic strain of a run, relative to the lattice constant."""
+    strain_max: float = 0.06
+    """Largest one."""
+    contact_min_angstrom: PositiveFloat = 1.2
+    """Two atoms are pushed together no closer than this."""
+    carve_min_atoms: PositiveInt = 50
+    """Smallest carved cell."""
+
+
+class PbeConfig(Section):
+    """The smaller set that is labelled by PBE as well."""
+
+    generation: int = Field(default=1, ge=1)
+    """The generation whose structures are taken."""
+    structures: PositiveInt = 60
+    """How many, per chemical system: a third hot, up to a third carved, the rest bulk at most as hot as 1000 K."""
+    max_atoms: PositiveInt = 66
+    """Largest cell."""
+    gpaw: GpawConfig = GpawConfig(cutoff_eV=350.0, kpoints=(1, 1, 1), smearing_eV=0.05, energy_tolerance=1e-5)
+    """Settings."""
+    convergence: tuple[GpawConfig, ...] = (
+        GpawConfig(cutoff_eV=300.0),
+        GpawConfig(cutoff_eV=400.0),
+        GpawConfig(cutoff_eV=500.0),
+        GpawConfig(kpoints=(2, 2, 2)),
+    )
+    """What differs in each calculation of the convergence test, which is done on one structure."""
+
+
+class TeacherConfig(Section):
+    """The potential that is fitted to the labels in the end."""
+
+    labels: Literal["shipped", "sampled"] = "shipped"
+    """Fit to the labels in config/reference/labels, or to those this campaign samples."""
+    levels: tuple[int, ...] = (8, 12, 16)
+    """The ladder of levels; each starts from the one before."""
+    cutoff_angstrom: PositiveFloat = 5.0
+    """Atoms farther apart do not interact."""
+    min_dist_angstrom: PositiveFloat = 1.15
+    """Below the closest pair in the labels."""
+    holdout_fraction: Fraction = 0.1
+    """Part of every class that is not fitted to."""
+    energy_weight: PositiveFloat = 1.0
+    """Weight of energies in the loss."""
+    force_weight_angstrom2: PositiveFloat = 0.01
+    """Weight of forces in the loss."""
+    stress_weight: NonNegativeFloat = 0.001
+    """Weight of virials in the loss."""
+    max_force_eV_per_angstrom: PositiveFloat = 40.0
+    """Labels with a larger force are left out of the fit, and counted."""
+
+
+class TrialConfig(Section):
+    """Molecular dynamics that every teacher has to stand, in bulk of 416 atoms and a bicrystal."""
+
+    exchange_percent: tuple[Percent, ...] = (0.0, 50.0)
+    """Exchanges of the bulk; the bicrystal has the first."""
+    temperatures_K: tuple[PositiveInt, ...] = (300, 700, 1000)
+    """Of runs."""
+    equilibration_ps: PositiveFloat = 20.0
+    """At zero pressure; its second half gives the cell of the run."""
+    production_ps: PositiveFloat = 200.0
+    """At constant volume."""
+    time_step_ps: PositiveFloat = 0.002
+    """Of both."""
+
+
+class ReferenceConfig(Section):
+    """Reference labels and teacher potentials, made by the preset `reference`; other campaigns use what it made."""
+
+    backend: BackendName = "sevennet"
+    """What labels the large set."""
+    generations: tuple[GenerationConfig, ...] = Field(
+        default=(
+            GenerationConfig(bulk=100, boundary=30, carved=0, contact=20),
+            GenerationConfig(),
+            GenerationConfig(level=10),
+            GenerationConfig(level=12),
+        ),
+        min_length=1,
+    )
+    """Each is sampled by a potential fitted to the ones before."""
+    sampling: SamplingConfig = SamplingConfig()
+    """How structures are sampled."""
+    pbe: PbeConfig = PbeConfig()
+    """The smaller set that is labelled by PBE as well."""
+    teacher: TeacherConfig = TeacherConfig()
+    """The potential that is fitted to the labels in the end."""
+    trial: TrialConfig = TrialConfig()
+    """Molecular dynamics that every teacher has to stand."""
+
+    @model_validator(mode="after")
+    def _first_generation_has_no_potential(self) -> Self:
+        if self.generations[0].carved:
+            raise ValueError("generations[0].carved must be 0: carved cells are relaxed by a potential, and none is there yet")
+        if self.pbe.generation >= len(self.generations):
+            raise ValueError(f"pbe.generation {self.pbe.generation} does not exist; the last is {len(self.generations) - 1}")
+        return self

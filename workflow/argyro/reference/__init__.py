@@ -1,0 +1,1 @@
+"""Reference labels and the teacher potentials fitted to them."""

@@ -1,0 +1,142 @@
+"""Molecular dynamics that a teacher has to stand: bulk and a bicrystal, cold and hot."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from argyro.common.randomness import seed_for
+from argyro.config.materials import Material
+from argyro.config.reference import TrialConfig
+from argyro.config.structures import Boundary, DistanceLimits
+from argyro.md.checks import CheckLimits, check_run
+from argyro.md.lammps import PotentialFile
+from argyro.md.relax import RelaxSettings, relax
+from argyro.md.run import RunResult, run_md
+from argyro.md.settings import Coupling, Ensemble, RunSettings, Stream
+from argyro.structures.bicrystal import build_bicrystal
+from argyro.structures.bulk import build_bulk
+
+logger = logging.getLogger(__name__)
+
+BICRYSTAL = Boundary(name="S3-112", sigma=3, plane=(1, -1, 2), angle_degrees=70.53)
+GRAIN_ANGSTROM = 36.0  # 450 to 500 atoms
+SUPERCELL = (2, 2, 2)
+THERMO_EVERY, MOBILE_EVERY, ALL_EVERY = 50, 50, 500  # steps
+SEGMENT_STEPS = 25_000
+SETTLED = 0.5  # of the equilibration: its mean cell is taken from what comes after
+RELAXATION_ROUNDS = 2  # takes the worst out of the start, no more
+EQUILIBRATION, PRODUCTION = "equilibration", "production"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is run.
+
+    Attributes:
+        material: Of the structure.
+        kind: ``bulk`` or ``bicrystal``.
+        temperature_K: Of the run.
+    """
+
+    material: Material
+    kind: str
+    temperature_K: float
+
+    @property
+    def coupling(self) -> Coupling:
+        """What the barostat changes."""
+        return "isotropic" if self.kind == "bulk" else "normal"
+
+    def structure(self, limits: DistanceLimits, seed: int) -> Atoms:
+        """The start."""
+        if self.kind == "bulk":
+            return build_bulk(self.material, SUPERCELL, lithium_sites="48h", limits=limits, seed=seed)
+        return build_bicrystal(
+            self.material, BICRYSTAL, min_grain_angstrom=GRAIN_ANGSTROM, min_width_angstrom=6.0, limits=limits, seed=seed
+        )
+
+
+def run_trial(
+    trial: Trial, potential: PotentialFile, settings: TrialConfig, limits: DistanceLimits, folder: Path, seed: int
+) -> RunResult:
+    """Equilibrate at zero pressure, then run at the mean cell of that; a killed trial goes on where it was.
+
+    Args:
+        trial: What.
+        potential: The teacher.
+        settings: How long.
+        limits: How close atoms of the start may come.
+        folder: Of both runs.
+        seed: Of structure and velocities.
+    """
+    start = trial.structure(limits, seed_for(seed, "structure"))
+    settling = RelaxSettings(cell=trial.coupling, max_rounds=RELAXATION_ROUNDS)
+    start = relax(start, potential, folder / "relaxation", settling).atoms
+    barostat = Ensemble("npt", trial.temperature_K, coupling=trial.coupling)
+    equilibrated = run_md(
+        start,
+        potential,
+        _settings(barostat, settings.equilibration_ps, settings.time_step_ps),
+        folder / EQUILIBRATION,
+        seed=seed_for(seed, EQUILIBRATION),
+    )
+    if not equilibrated.finished:
+        return equilibrated
+    atoms = at_mean_cell(equilibrated)
+    thermostat = Ensemble("nvt", trial.temperature_K)
+    return run_md(
+        atoms,
+        potential,
+        _settings(thermostat, settings.production_ps, settings.time_step_ps),
+        folder / PRODUCTION,
+        seed=seed_for(seed, PRODUCTION),
+    )
+
+
+def _settings(ensemble: Ensemble, length_ps: float, time_step_ps: float) -> RunSettings:
+    return RunSettings(
+        ensemble,
+        steps=round(length_ps / time_step_ps / ALL_EVERY) * ALL_EVERY,
+        timestep=time_step_ps,
+        thermo_every=THERMO_EVERY,
+        streams=(Stream("mobile", MOBILE_EVERY, ("Li",)), Stream("all", ALL_EVERY)),
+        segment_steps=SEGMENT_STEPS,
+    )
+
+
+def at_mean_cell(equilibrated: RunResult) -> Atoms:
+    """The last structure, strained to the mean cell of the settled part of the run."""
+    table = equilibrated.thermo()
+    settled = table[table["time_ps"] >= SETTLED * table["time_ps"].max()]
+    atoms = equilibrated.final()
+    mean = np.array([settled[f"{name}_angstrom"].mean() for name in "abc"])
+    cell = atoms.cell.array * (mean / atoms.cell.lengths())[:, None]
+    atoms.set_cell(cell, scale_atoms=True)
+    return atoms
+
+
+def trial_report(trial: Trial, result: RunResult) -> dict[str, Any]:
+    """What a trial found, as JSON holds it."""
+    checks = check_run(
+        result,
+        trial.material.rigid_units,
+        trial.material.mobile,
+        temperature_K=trial.temperature_K,
+        limits=CheckLimits(),
+    )
+    atoms = result.final()
+    return {
+        "material": trial.material.id,
+        "anion": trial.material.anion,
+        "exchange_percent": trial.material.exchange_percent,
+        "kind": trial.kind,
+        "temperature_K": trial.temperature_K,
+        "atoms": len(atoms),
+        "length_ps": result.time,
+        "status": result.status,
+        "volume_per_atom_angstrom3": float(atoms.get_volume()) / len(atoms),
+    } | checks.as_dict()

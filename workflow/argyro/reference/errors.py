@@ -1,0 +1,78 @@
+"""Errors of a potential on labels, by class of structure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from ase import Atoms
+from ase.units import GPa
+
+from mtpcore.ase import MTP
+
+type FloatArray = npt.NDArray[np.float64]
+
+
+def error_table(calculator: MTP, labelled: Sequence[Atoms], *, shift_energies: bool) -> pd.DataFrame:
+    """Errors by class, and over all of them.
+
+    Args:
+        calculator: The potential.
+        labelled: With ``class`` in ``info``.
+        shift_energies: Take the least-squares energy of each element out of the differences first: absolute energies of
+            different codes do not compare.
+
+    Returns:
+        One row a class and one named ``all``: numbers of structures and atoms, root-mean-square errors of energy per
+        atom, force component and pressure, mean absolute error of force components, their root mean square in the
+        labels, and the slope of predicted over labelled force components (least squares through the origin).
+    """
+    rows = [_differences(calculator, atoms) for atoms in labelled]
+    if shift_energies:
+        _shift(rows, labelled)
+    names = sorted({str(atoms.info["class"]) for atoms in labelled})
+    groups = {name: [r for r, a in zip(rows, labelled, strict=True) if a.info["class"] == name] for name in names}
+    return pd.DataFrame([{"class": name} | _summary(group) for name, group in [*groups.items(), ("all", rows)]])
+
+
+def _differences(calculator: MTP, atoms: Atoms) -> dict[str, FloatArray | float]:
+    copy = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
+    copy.calc = calculator
+    forces, labels = copy.get_forces(), np.asarray(atoms.arrays["REF_forces"])
+    stress = copy.get_stress() - np.asarray(atoms.info["REF_stress"])
+    return {
+        "energy": (copy.get_potential_energy() - float(atoms.info["REF_energy"])) / len(atoms),
+        "forces": forces,
+        "labels": labels,
+        "pressure": -float(stress[:3].mean()) / GPa,
+    }
+
+
+def _shift(rows: list[dict[str, FloatArray | float]], labelled: Sequence[Atoms]) -> None:
+    """Take out what the composition explains, in place."""
+    elements = sorted({symbol for atoms in labelled for symbol in atoms.symbols})
+    fractions = np.array([[np.mean(atoms.symbols == element) for element in elements] for atoms in labelled])
+    energies = np.array([row["energy"] for row in rows])
+    explained = fractions @ np.linalg.lstsq(fractions, energies, rcond=None)[0]
+    for row, energy in zip(rows, energies - explained, strict=True):
+        row["energy"] = float(energy)
+
+
+def _summary(rows: list[dict[str, FloatArray | float]]) -> dict[str, float]:
+    predicted = np.concatenate([np.ravel(row["forces"]) for row in rows])
+    labels = np.concatenate([np.ravel(row["labels"]) for row in rows])
+    energies, pressures = (np.array([row[key] for row in rows]) for key in ("energy", "pressure"))
+    return {
+        "structures": len(rows),
+        "atoms": len(labels) // 3,
+        "energy_rmse_meV_per_atom": 1000 * _rms(energies),
+        "force_rmse_eV_per_angstrom": _rms(predicted - labels),
+        "force_mae_eV_per_angstrom": float(np.abs(predicted - labels).mean()),
+        "force_rms_eV_per_angstrom": _rms(labels),
+        "force_slope": float(predicted @ labels / (labels @ labels)),
+        "pressure_rmse_GPa": _rms(pressures),
+    }
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))

@@ -1,0 +1,114 @@
+"""Fits of the reference campaign: a ladder of levels on weighted labels."""
+
+import logging
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+import mtpcore
+from argyro.common.files import sha256_of_file
+from argyro.config.reference import TeacherConfig
+from mtpcore.configuration import Configuration
+from mtpcore.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+HALF_WEIGHT_FORCE = 6.0  # eV/angstrom: labels whose largest force is this count half
+SEARCH_HOPS = 8  # of the cold start
+
+
+def usable(labelled: Sequence[Atoms], settings: TeacherConfig) -> list[Atoms]:
+    """Labels without too large forces; the others are counted in the log."""
+    kept = [atoms for atoms in labelled if largest_force(atoms) <= settings.max_force_eV_per_angstrom]
+    logger.info(
+        "%d of %d labels left out: forces above %g eV/angstrom",
+        len(labelled) - len(kept),
+        len(labelled),
+        settings.max_force_eV_per_angstrom,
+    )
+    return kept
+
+
+def largest_force(atoms: Atoms) -> float:
+    """Of a label, eV/angstrom."""
+    return float(np.linalg.norm(atoms.arrays["REF_forces"], axis=1).max())
+
+
+def weight(atoms: Atoms) -> float:
+    """How much a label counts in a fit: less, the farther it is from anything that a run visits."""
+    return float(1 / (1 + (largest_force(atoms) / HALF_WEIGHT_FORCE) ** 4))
+
+
+def configurations(labelled: Sequence[Atoms], species: Sequence[str]) -> list[Configuration]:
+    """Labels as the fit takes them, with their weights."""
+    found = []
+    for atoms in labelled:
+        configuration = Configuration.from_atoms(atoms, species)
+        configuration.features["fit_weight"] = repr(weight(atoms))
+        found.append(configuration)
+    return found
+
+
+def fit_ladder(
+    labelled: Sequence[Atoms],
+    species: Sequence[str],
+    settings: TeacherConfig,
+    *,
+    levels: Sequence[int],
+    seed: int,
+    threads: int,
+) -> mtpcore.Potential:
+    """Fit one level after the other, each starting from the one before.
+
+    Args:
+        labelled: Structures with labels.
+        species: Elements in the order of the potential's species.
+        settings: Cutoff, weights and which labels are left out.
+        levels: Ascending.
+        seed: Of the cold start.
+        threads: Of the fits.
+    """
+    data = configurations(usable(labelled, settings), species)
+    weights = mtpcore.FitWeights(settings.energy_weight, settings.force_weight_angstrom2, settings.stress_weight)
+    potential = mtpcore.new_potential(
+        levels[0], len(species), min_dist=settings.min_dist_angstrom, max_dist=settings.cutoff_angstrom
+    )
+    for level in levels:
+        start = mtpcore.upconvert(potential, level) if potential.trained else potential
+        fit = mtpcore.fit(
+            start,
+            data,
+            weights,
+            settings=mtpcore.FitSettings(weights, seed=seed % 2**31, hops=SEARCH_HOPS, threads=threads),
+            progress=Progress(enabled=False),
+        )
+        logger.info(
+            "level %d: %s after %d iterations, loss %.5f, energy %.2f meV/atom, force %.4f eV/angstrom",
+            level,
+            fit.reason,
+            len(fit.history["loss"]),
+            fit.loss,
+            1000 * fit.errors.energy_per_atom,
+            fit.errors.force,
+        )
+        potential = fit.potential
+    return potential
+
+
+def sidecar(
+    settings: TeacherConfig, species: Sequence[str], level_of_theory: str, training_set: Path
+) -> dict[str, str | float | list[str]]:
+    """What a potential's file does not say of itself."""
+    return {
+        "species": list(species),
+        "level": settings.levels[-1],
+        "cutoff_angstrom": settings.cutoff_angstrom,
+        "level_of_theory": level_of_theory,
+        "training_set": training_set.name,
+        "training_set_sha256": sha256_of_file(training_set),
+        "units": "eV, angstrom",
+        "mtpcore": version("mtpcore"),
+    }

@@ -1,0 +1,304 @@
+"""Structures to label: bulk, boundaries, carved cells and contacts, in generations.
+
+The first generation is rattled. Every later one is sampled by a potential fitted to the labels of those before: where it
+fails, the last moments before the failure are what the next potential learns from.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
+
+from argyro.common.errors import StructureError
+from argyro.common.randomness import generator_for, seed_for
+from argyro.config.materials import Material
+from argyro.config.reference import GenerationConfig, SamplingConfig
+from argyro.config.structures import DistanceLimits, SeedsConfig, StructuresConfig
+from argyro.structures.bulk import build_bulk
+from argyro.structures.neighbours import PeriodicPoints
+from argyro.structures.seeds import build_seeds
+from mtpcore.ase import MTP
+
+from . import cells
+from .runs import relax, run
+
+logger = logging.getLogger(__name__)
+type FloatArray = npt.NDArray[np.float64]
+
+DECIMALS = 5  # of positions and cells, angstrom: committed files are small
+HOT_K = 1000.0  # above it a bulk frame belongs to the class hot
+RATTLED = SeedsConfig(
+    count=1,
+    linear_strain_min=-0.03,
+    linear_strain_max=0.07,
+    random_strain=0.02,
+    displacement_min_angstrom=0.02,
+    displacement_max_angstrom=0.2,
+    limits_factor=0.8,
+)
+BOUNDARY_RATTLE = 0.05  # angstrom
+LONG_CELL_SHARE = 0.25  # of bulk runs, in a cell of 104 atoms
+CLOSEST_CONTACT = 0.6  # of the sum of covalent radii: closer pairs the labels need not know
+FARTHEST_CONTACT = 0.9
+THIRD_ATOM = 0.85  # the same for all other atoms near a contact
+MAX_ATTEMPTS = 20  # of a structure, before the generation is given up
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What became of one attempt to sample.
+
+    Attributes:
+        kind: ``bulk``, ``boundary``, ``carved`` or ``contact``.
+        start: What it began from.
+        temperature_K: Of a run.
+        frames: How many structures it gave.
+        ended: Why it ended early; empty if it did not.
+        length_ps: How far a run came.
+    """
+
+    kind: str
+    start: str
+    temperature_K: float | None
+    frames: int
+    ended: str
+    length_ps: float
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A generation.
+
+    Attributes:
+        structures: With ``class``, ``material``, ``source`` and, of runs, ``temperature_K`` in ``info``.
+        records: All that was tried.
+    """
+
+    structures: list[Atoms]
+    records: list[RunRecord]
+
+    def table(self) -> list[dict[str, Any]]:
+        """The records as JSON holds them."""
+        return [asdict(record) for record in self.records]
+
+
+class Sampler:
+    """Samples one generation of one chemical system.
+
+    Args:
+        materials: Of the system, at all exchanges.
+        settings: How to sample.
+        limits: How close atoms of built cells may come.
+        calculator: The potential; None in the first generation.
+        seed: Of all that is random.
+    """
+
+    def __init__(
+        self,
+        materials: Sequence[Material],
+        settings: SamplingConfig,
+        limits: DistanceLimits,
+        calculator: MTP | None,
+        seed: int,
+    ) -> None:
+        self.materials = materials
+        self.settings = settings
+        self.limits = limits
+        self.calculator = calculator
+        self.seed = seed
+        self.records: list[RunRecord] = []
+
+    def sample(self, wanted: GenerationConfig) -> Sample:
+        """All structures of a generation, exactly as many as wanted.
+
+        Raises:
+            StructureError: one kind of structure could not be had.
+        """
+        first = self.calculator is None
+        bulk = self._rattled_bulk(wanted.bulk) if first else self._frames("bulk", wanted.bulk)
+        boundary = self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", wanted.boundary)
+        carved = self._carved(boundary, wanted.carved)
+        contact = self._contacts(bulk, wanted.contact)
+        return Sample([*bulk, *boundary, *carved, *contact], self.records)
+
+    # -- the first generation
+
+    def _rattled_bulk(self, count: int) -> list[Atoms]:
+        shares = [len(range(k, count, len(self.materials))) for k in range(len(self.materials))]
+        structures = []
+        for material, share in zip(self.materials, shares, strict=True):
+            seeds = RATTLED.model_copy(update={"count": share})
+            settings = StructuresConfig(limits=self.limits, seeds=seeds)
+            rattled = build_seeds(material, settings, seed=seed_for(self.seed, material.id))
+            self.records.append(RunRecord("bulk", f"{material.id}, rattled", None, len(rattled), "", 0.0))
+            names = [f"{material.id}-rattled-{index}" for index in range(share)]
+            structures += [_tagged(a, "bulk", material.id, n) for a, n in zip(rattled, names, strict=True)]
+        return structures
+
+    def _rattled_boundaries(self, count: int) -> list[Atoms]:
+        structures = []
+        for index in range(count):
+            atoms, name = self._boundary_cell(index)
+            atoms.rattle(BOUNDARY_RATTLE, seed=seed_for(self.seed, "rattle", index) % 2**32)
+            self.records.append(RunRecord("boundary", f"{name}, rattled", None, 1, "", 0.0))
+            structures.append(atoms)
+        return structures
+
+    # -- runs
+
+    def _frames(self, kind: str, count: int) -> list[Atoms]:
+        """Frames of as many runs as it takes."""
+        frames: list[Atoms] = []
+        attempts = MAX_ATTEMPTS + count
+        for index in range(attempts):
+            if len(frames) >= count:
+                return frames[:count]
+            frames += self._run(kind, index)
+        raise StructureError(f"{attempts} runs of {kind} cells gave {len(frames)} of {count} frames; see the log")
+
+    def _run(self, kind: str, index: int) -> list[Atoms]:
+        atoms, name = self._bulk_cell(index) if kind == "bulk" else self._boundary_cell(index)
+        temperature = self.settings.temperatures_K[index % len(self.settings.temperatures_K)]
+        assert self.calculator is not None  # noqa: S101  for the type checker: only the first generation has none
+        if kind == "boundary" and (problem := relax(atoms, self.calculator)):
+            self._record(kind, name, None, 0, f"relaxation: {problem}")
+            return []
+        seed = seed_for(self.seed, kind, "run", index)
+        result = run(
+            atoms, self.calculator, temperature, self.settings.run_ps, self.settings.frames_per_run, seed
+        )
+        self._record(kind, name, temperature, len(result.frames), result.broken, result.length_ps)
+        name = "hot" if kind == "bulk" and temperature > HOT_K else kind
+        material = str(atoms.info["material"])
+        return [_tagged(f, name, material, f"{kind}-{index}", temperature_K=temperature) for f in result.frames]
+
+    def _bulk_cell(self, index: int) -> tuple[Atoms, str]:
+        rng = generator_for(self.seed, "bulk", index)
+        material = self.materials[int(rng.integers(len(self.materials)))]
+        shape = (1, 1, 2) if rng.random() < LONG_CELL_SHARE else (1, 1, 1)
+        atoms = build_bulk(
+            material, shape, lithium_sites="48h", limits=self.limits, seed=int(rng.integers(2**62))
+        )
+        strain = rng.uniform(self.settings.strain_min, self.settings.strain_max)
+        atoms.set_cell(atoms.cell.array * (1 + strain), scale_atoms=True)
+        return atoms, f"{material.id}, {len(atoms)} atoms, strain {strain:.3f}"
+
+    def _boundary_cell(self, index: int) -> tuple[Atoms, str]:
+        """A small bicrystal or polycrystal of a random material; another where one cannot be built."""
+        for attempt in range(MAX_ATTEMPTS):
+            rng = generator_for(self.seed, "boundary", index, attempt)
+            material = self.materials[int(rng.integers(len(self.materials)))]
+            try:
+                atoms, name = cells.boundary_cell(material, self.limits, rng)
+            except StructureError as error:
+                self._record("boundary", material.id, None, 0, str(error))
+                continue
+            return _tagged(atoms, "boundary", material.id, f"boundary-{index}"), name
+        raise StructureError(f"no boundary cell could be built in {MAX_ATTEMPTS} attempts; see the log")
+
+    # -- made from frames
+
+    def _carved(self, frames: Sequence[Atoms], count: int) -> list[Atoms]:
+        """Cells carved around atoms of boundary frames."""
+        carved: list[Atoms] = []
+        for attempt in range(MAX_ATTEMPTS * count):
+            if len(carved) == count:
+                break
+            rng = generator_for(self.seed, "carved", attempt)
+            frame = frames[int(rng.integers(len(frames)))]
+            material = next(m for m in self.materials if m.id == frame.info["material"])
+            try:
+                cell = cells.carved_cell(
+                    frame, material, self.limits, self.settings.carve_min_atoms, self.calculator, rng
+                )
+            except StructureError as error:
+                self._record("carved", material.id, None, 0, str(error))
+                continue
+            self._record("carved", material.id, None, 1, "")
+            origin = {key: frame.info[key] for key in ("source", "temperature_K")}
+            carved.append(_tagged(cell, "carved", material.id, **origin))
+        if len(carved) < count:
+            raise StructureError(f"only {len(carved)} of {count} cells could be carved; see the log")
+        return carved
+
+    def _contacts(self, frames: Sequence[Atoms], count: int) -> list[Atoms]:
+        contacts = []
+        for index in range(count):
+            rng = generator_for(self.seed, "contact", index)
+            frame = frames[int(rng.integers(len(frames)))]
+            atoms = pushed_together(frame, self.settings.contact_min_angstrom, rng)
+            contacts.append(_tagged(atoms, "contact", str(frame.info["material"]), str(frame.info["source"])))
+            self._record("contact", str(frame.info["material"]), None, 1, "")
+        return contacts
+
+    def _record(  # noqa: PLR0917  the record's members in their order
+        self, kind: str, start: str, temperature: float | None, frames: int, ended: str, length_ps: float = 0.0
+    ) -> None:
+        self.records.append(RunRecord(kind, start, temperature, frames, ended, length_ps))
+        if ended:
+            logger.info("%s, %s: %s", kind, start, ended)
+
+
+def pushed_together(frame: Atoms, closest: float, rng: np.random.Generator) -> Atoms:
+    """A copy in which one atom is too close to another, and to no third one.
+
+    Args:
+        frame: A structure in which nothing is.
+        closest: Least distance of the two, angstrom; it is larger for large atoms.
+        rng: Which atoms, which direction, how close.
+
+    Raises:
+        StructureError: there is no room for it.
+    """
+    for pair in _random_pairs(frame, rng):
+        mover, target = pair
+        radii = sum(covalent_radii[atomic_numbers[frame.symbols[k]]] for k in pair)
+        low, high = max(closest, CLOSEST_CONTACT * radii), max(closest + 0.1, FARTHEST_CONTACT * radii)
+        distance = rng.uniform(low, high)
+        direction = rng.normal(size=3)
+        moved = frame.copy()
+        moved.positions[mover] = frame.positions[target] + distance * direction / np.linalg.norm(direction)
+        moved.wrap()
+        if _others_keep_away(moved, mover, target):
+            return Atoms(moved.numbers, positions=moved.positions, cell=moved.cell, pbc=True, info=dict(frame.info))
+    raise StructureError("no two atoms of a frame could be pushed together without a third one in the way")
+
+
+def _random_pairs(frame: Atoms, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """Pairs of atoms, all pairs of elements equally often."""
+    elements = sorted(set(frame.get_chemical_symbols()))
+    for _ in range(MAX_ATTEMPTS**2):
+        first, second = rng.choice(elements, 2)
+        mover, target = (int(rng.choice(np.flatnonzero(frame.symbols == e))) for e in (first, second))
+        if mover != target:
+            yield mover, target
+
+
+def _others_keep_away(atoms: Atoms, mover: int, target: int) -> bool:
+    others = np.delete(np.arange(len(atoms)), [mover, target])
+    cell: FloatArray = atoms.cell.array
+    for element in set(atoms.symbols[others]):
+        near = PeriodicPoints(atoms.positions[others[atoms.symbols[others] == element]], cell, 4.0)
+        distance = near.nearest_distance_from(PeriodicPoints(atoms.positions[[mover]], cell, 4.0), 4.0)
+        radii = covalent_radii[atomic_numbers[element]] + covalent_radii[atomic_numbers[atoms.symbols[mover]]]
+        if distance is not None and distance < THIRD_ATOM * radii:
+            return False
+    return True
+
+
+def _tagged(atoms: Atoms, name: str, material: str, source: str, **more: float) -> Atoms:
+    """The bare structure of few digits, with what it is in ``info``.
+
+    It is rounded before it is labelled, not after. Structures of one source resemble each other: what is held out of a
+    fit is held out by source.
+    """
+    bare = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell.array.round(DECIMALS), pbc=True)
+    bare.wrap()
+    bare.positions = bare.positions.round(DECIMALS)
+    bare.info.update({"class": name, "material": material, "source": source} | more)
+    return bare

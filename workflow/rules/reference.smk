@@ -1,0 +1,419 @@
+# Reference labels of a foundation model and of PBE, and the teacher potentials fitted to them (preset `reference`).
+# Structures are sampled in generations: each by a potential that is fitted to the labels of all before.
+
+REFERENCE = settings.reference
+SYSTEMS = sorted({material.chemical_system for material in settings.materials})
+
+
+def pbe_labelling(**changes):
+    """Settings of labels by PBE, some of them changed."""
+    own = REFERENCE.pbe.gpaw.model_dump() | changes
+    section = LabelsConfig(backend="gpaw", gpaw=own, gates=settings.labels.gates)
+    return section.labelling(set())
+
+
+PBE_LABELLING = pbe_labelling()
+PBE_VARIANTS = [
+    pbe_labelling(**variant.model_dump(exclude_none=True))
+    for variant in REFERENCE.pbe.convergence
+]
+
+
+def chunks_of_generation(wildcards):
+    """Outcomes of all labelling jobs of a generation."""
+    count = REFERENCE.generations[int(wildcards.generation)].count
+    jobs = -(-count // settings.labels.chunk_size)
+    folder = f"reference/{wildcards.system}/g{wildcards.generation}/outcomes"
+    return [f"{folder}/{chunk}.json" for chunk in range(jobs)]
+
+
+def sampling_potential(wildcards):
+    """What samples a generation: nothing the first, else a potential of those before."""
+    generation = int(wildcards.generation)
+    return (
+        f"reference/{wildcards.system}/g{generation - 1}/potential.mtp"
+        if generation
+        else []
+    )
+
+
+def labels_up_to_generation(wildcards):
+    """Labels of a generation and of all before."""
+    generations = range(int(wildcards.generation) + 1)
+    return [f"reference/{wildcards.system}/g{g}/labels.extxyz" for g in generations]
+
+
+def generation_of(wildcards):
+    """Settings of a generation."""
+    return settings_of(REFERENCE.generations[int(wildcards.generation)])
+
+
+def level_of_generation(wildcards):
+    """Level of the potential that is fitted after a generation."""
+    return REFERENCE.generations[int(wildcards.generation)].level
+
+
+rule reference_labels:
+    input:
+        expand(
+            "reference/{system}/g{generation}/labels.extxyz",
+            system=SYSTEMS,
+            generation=range(len(REFERENCE.generations)),
+        ),
+        expand("reference/{system}/pbe/labels.extxyz", system=SYSTEMS),
+        "reference/LiPSCl/pbe/convergence.csv" if "LiPSCl" in SYSTEMS else [],
+
+
+rule sample_reference:
+    priority: 1  # the chain of generations is longer than all labels by PBE beside it
+    input:
+        sampling_potential,
+    output:
+        structures="reference/{system}/g{generation}/structures.extxyz",
+        report="reference/{system}/g{generation}/structures.json",
+    log:
+        "logs/reference/{system}-g{generation}-sample.log",
+    benchmark:
+        "benchmarks/reference/{system}-g{generation}-sample.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        materials=materials_of_system,
+        sampling=settings_of(REFERENCE.sampling),
+        limits=settings_of(settings.structures.limits),
+        generation=generation_of,
+        seed=seed_of_job("reference"),
+    script:
+        "../../scripts/reference/sample_reference.py"
+
+
+use rule label as label_reference with:
+    priority: 1
+    input:
+        structures="reference/{system}/g{generation}/structures.extxyz",
+        sanity="labels/sanity/{system}.json",
+    output:
+        "reference/{system}/g{generation}/outcomes/{chunk}.json",
+    log:
+        "logs/reference/{system}-g{generation}-{chunk}.log",
+    benchmark:
+        "benchmarks/reference/{system}-g{generation}-{chunk}.tsv"
+    params:
+        labels=labelling_of_system,
+        store=label_store,
+        structures_per_job=settings.labels.chunk_size,
+
+
+use rule collect_labels as collect_reference with:
+    input:
+        structures="reference/{system}/g{generation}/structures.extxyz",
+        outcomes=chunks_of_generation,
+    output:
+        labels="reference/{system}/g{generation}/labels.extxyz",
+        table="reference/{system}/g{generation}/outcomes.parquet",
+    log:
+        "logs/reference/{system}-g{generation}-labels.log",
+    benchmark:
+        "benchmarks/reference/{system}-g{generation}-labels.tsv"
+    params:
+        labels=labelling_of_system,
+        store=label_store,
+        max_failed_fraction=settings.labels.max_failed_fraction,
+
+
+rule fit_reference:
+    priority: 1
+    input:
+        labels_up_to_generation,
+    output:
+        "reference/{system}/g{generation}/potential.mtp",
+    log:
+        "logs/reference/{system}-g{generation}-fit.log",
+    benchmark:
+        "benchmarks/reference/{system}-g{generation}-fit.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        species=species_of_system,
+        teacher=settings_of(REFERENCE.teacher),
+        level=level_of_generation,
+        seed=seed_of_job("reference", "fit"),
+    script:
+        "../../scripts/reference/fit_reference.py"
+
+
+rule choose_pbe:
+    input:
+        f"reference/{{system}}/g{REFERENCE.pbe.generation}/structures.extxyz",
+    output:
+        "reference/{system}/pbe/structures.extxyz",
+    log:
+        "logs/reference/{system}-pbe-choose.log",
+    benchmark:
+        "benchmarks/reference/{system}-pbe-choose.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        pbe=settings_of(REFERENCE.pbe),
+        seed=seed_of_job("reference"),
+    script:
+        "../../scripts/reference/choose_pbe.py"
+
+
+rule test_convergence:
+    input:
+        "reference/{system}/pbe/structures.extxyz",
+    output:
+        "reference/{system}/pbe/convergence.csv",
+    log:
+        "logs/reference/{system}-pbe-convergence.log",
+    benchmark:
+        "benchmarks/reference/{system}-pbe-convergence.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=600,
+    params:
+        index=2,  # the first bulk structure
+        labels=[PBE_LABELLING, *PBE_VARIANTS],
+        store=label_store,
+    script:
+        "../../scripts/reference/test_convergence.py"
+
+
+use rule check_backend as check_pbe with:
+    output:
+        "reference/{system}/pbe/sanity.json",
+    log:
+        "logs/reference/{system}-pbe-sanity.log",
+    benchmark:
+        "benchmarks/reference/{system}-pbe-sanity.tsv"
+    params:
+        material=first_material_of_system,
+        limits=settings_of(settings.structures.limits),
+        labels=PBE_LABELLING,
+        store=label_store,
+        seed=seed_of_job("sanity"),
+
+
+use rule label as label_pbe with:
+    input:
+        structures="reference/{system}/pbe/structures.extxyz",
+        sanity="reference/{system}/pbe/sanity.json",
+    output:
+        "reference/{system}/pbe/outcomes/{chunk}.json",
+    log:
+        "logs/reference/{system}-pbe-{chunk}.log",
+    benchmark:
+        "benchmarks/reference/{system}-pbe-{chunk}.tsv"
+    params:
+        labels=PBE_LABELLING,
+        store=label_store,
+        structures_per_job=1,
+
+
+use rule collect_labels as collect_pbe with:
+    input:
+        structures="reference/{system}/pbe/structures.extxyz",
+        outcomes=[
+            f"reference/{{system}}/pbe/outcomes/{chunk}.json"
+            for chunk in range(REFERENCE.pbe.structures)
+        ],
+    output:
+        labels="reference/{system}/pbe/labels.extxyz",
+        table="reference/{system}/pbe/outcomes.parquet",
+    log:
+        "logs/reference/{system}-pbe-labels.log",
+    benchmark:
+        "benchmarks/reference/{system}-pbe-labels.tsv"
+    params:
+        labels=PBE_LABELLING,
+        store=label_store,
+        max_failed_fraction=settings.labels.max_failed_fraction,
+
+
+# Teachers, fitted to the labels that come with the project, or to those sampled above
+
+
+def labels_of_system(wildcards):
+    """The large label set of a chemical system, shipped or sampled."""
+    if REFERENCE.teacher.labels == "shipped":
+        return str(ROOT / f"config/reference/labels/{wildcards.system}-7net-0.extxyz.xz")
+    return f"reference/{wildcards.system}/labels.extxyz.xz"
+
+
+def pbe_labels_of_system(wildcards):
+    """The label set by PBE of a chemical system, shipped or sampled."""
+    if REFERENCE.teacher.labels == "shipped":
+        return str(ROOT / f"config/reference/labels/{wildcards.system}-pbe.extxyz.xz")
+    return f"reference/{wildcards.system}/pbe.extxyz.xz"
+
+
+def labels_of_all_generations(wildcards):
+    """Labels of all generations of a chemical system."""
+    generations = range(len(REFERENCE.generations))
+    return [f"reference/{wildcards.system}/g{g}/labels.extxyz" for g in generations]
+
+
+TRIALS = [
+    f"{material.id}-{kind}-{temperature}K"
+    for material in settings.materials
+    for kind in ("bulk", "bicrystal")
+    for temperature in REFERENCE.trial.temperatures_K
+    if material.exchange_percent in REFERENCE.trial.exchange_percent
+    and (kind == "bulk" or material.exchange_percent == REFERENCE.trial.exchange_percent[0])
+]
+
+
+def trials_of_system(wildcards):
+    """Reports of all trials of a chemical system."""
+    return [
+        f"reference/{wildcards.system}/teacher/trials/{trial}.json"
+        for trial in TRIALS
+        if MATERIALS[trial.rsplit("-", 2)[0]].chemical_system == wildcards.system
+    ]
+
+
+rule reference_teachers:
+    input:
+        expand(
+            "reference/{system}/teacher/{table}.csv",
+            system=SYSTEMS,
+            table=["errors", "properties", "trials"],
+        ),
+
+
+rule ship_labels:
+    input:
+        labels_of_all_generations,
+    output:
+        "reference/{system}/labels.extxyz.xz",
+    log:
+        "logs/reference/{system}-ship.log",
+    benchmark:
+        "benchmarks/reference/{system}-ship.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../../scripts/reference/ship_labels.py"
+
+
+use rule ship_labels as ship_pbe with:
+    input:
+        "reference/{system}/pbe/labels.extxyz",
+    output:
+        "reference/{system}/pbe.extxyz.xz",
+    log:
+        "logs/reference/{system}-pbe-ship.log",
+    benchmark:
+        "benchmarks/reference/{system}-pbe-ship.tsv"
+
+
+rule fit_teacher:
+    input:
+        labels_of_system,
+    output:
+        potential="reference/{system}/teacher/potential.almtp",
+        sidecar="reference/{system}/teacher/potential.json",
+    log:
+        "logs/reference/{system}-teacher-fit.log",
+    benchmark:
+        "benchmarks/reference/{system}-teacher-fit.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=600,
+    params:
+        species=species_of_system,
+        teacher=settings_of(REFERENCE.teacher),
+        seed=seed_of_job("reference", "teacher"),
+    script:
+        "../../scripts/reference/fit_teacher.py"
+
+
+rule tabulate_errors:
+    input:
+        potential="reference/{system}/teacher/potential.almtp",
+        labels=labels_of_system,
+        pbe=pbe_labels_of_system,
+    output:
+        "reference/{system}/teacher/errors.csv",
+    log:
+        "logs/reference/{system}-teacher-errors.log",
+    benchmark:
+        "benchmarks/reference/{system}-teacher-errors.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        species=species_of_system,
+        teacher=settings_of(REFERENCE.teacher),
+    script:
+        "../../scripts/reference/tabulate_errors.py"
+
+
+rule run_trial:
+    input:
+        "reference/{system}/teacher/potential.almtp",
+    output:
+        "reference/{system}/teacher/trials/{material}-{kind}-{temperature}K.json",
+    log:
+        "logs/reference/{system}-{material}-{kind}-{temperature}K.log",
+    benchmark:
+        "benchmarks/reference/{system}-{material}-{kind}-{temperature}K.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        material=material_of,
+        species=species_of_system,
+        trial=settings_of(REFERENCE.trial),
+        limits=settings_of(settings.structures.limits),
+        seed=seed_of_job("reference", "trial"),
+    script:
+        "../../scripts/reference/run_trial.py"
+
+
+rule tabulate_trials:
+    input:
+        trials_of_system,
+    output:
+        "reference/{system}/teacher/trials.csv",
+    log:
+        "logs/reference/{system}-teacher-trials.log",
+    benchmark:
+        "benchmarks/reference/{system}-teacher-trials.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../../scripts/reference/tabulate_trials.py"
