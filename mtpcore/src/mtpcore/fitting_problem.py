@@ -21,7 +21,8 @@ VOIGT_ROWS, VOIGT_COLUMNS = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
 class FitWeights:
     """Weights of the loss, with MLIP's conventions.
 
-    loss = sum_c w_c [ energy dE_c^2 / N_c^p + force sum_i |dF_i|^2 / N_c^q + stress sum_ab dW_c,ab^2 / N_c^p ] / sum_c w_c
+    loss = sum_c w_c l_c / sum_c w_c
+    l_c = energy dE_c^2 / N_c^p + force sum_i |dF_i|^2 / N_c^q + stress sum_ab dW_c,ab^2 / N_c^p
 
     over configurations of N_c atoms; W is the virial (-dE/d strain), eV; w_c is 1, or a configuration's ``fit_weight``.
 
