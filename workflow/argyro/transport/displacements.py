@@ -1,0 +1,109 @@
+"""Squared displacements of ions, averaged over all time origins.
+
+By fast Fourier transform: Calandrini et al., Collection SFN 12, 201 (2011), section 4.2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from argyro.common.errors import DynamicsError
+from argyro.md.trajectory import Trajectory
+
+type FloatArray = npt.NDArray[np.float64]
+type IntArray = npt.NDArray[np.int64]
+
+LAGS = 60  # at most, spread evenly over the logarithm of time
+LONGEST_PART = 3  # the longest lag is this part of the run
+IONS_AT_ONCE = 256  # whose Fourier transforms are in memory
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredDisplacements:
+    """Squared displacements of M ions along each axis at L lags, averaged over all time origins of one run.
+
+    Attributes:
+        lags: Frames, shape (L,), increasing.
+        interval: Time between frames, ps.
+        frames: Length of the run.
+        squared: Shape (M, L, 3), square angstrom.
+    """
+
+    lags: IntArray
+    interval: float
+    frames: int
+    squared: FloatArray
+
+    @property
+    def times(self) -> FloatArray:
+        """Lags, shape (L,), ps."""
+        return np.asarray(self.lags * self.interval, dtype=np.float64)
+
+    def mean(self) -> FloatArray:
+        """Mean squared displacement along each axis, shape (L, 3), square angstrom."""
+        return np.asarray(self.squared.mean(axis=0), dtype=np.float64)
+
+
+def lag_grid(frames: int, count: int = LAGS) -> IntArray:
+    """At most so many lags from one frame to a third of the run, evenly over their logarithm, frames.
+
+    Raises:
+        DynamicsError: the run is too short for a single one.
+    """
+    longest = frames // LONGEST_PART
+    if longest < 1:
+        raise DynamicsError(f"{frames} frames are too few for displacements; at least {LONGEST_PART} are needed")
+    return np.unique(np.rint(np.geomspace(1, longest, count)).astype(np.int64))
+
+
+def squared_displacements(positions: FloatArray, lags: IntArray) -> FloatArray:
+    """Squared displacements averaged over all time origins.
+
+    Args:
+        positions: Unwrapped and free of drift, shape (F, M, 3), angstrom.
+        lags: Shape (L,), frames, from 0 to F - 1.
+
+    Returns:
+        Shape (M, L, 3), square angstrom.
+    """
+    frames = len(positions)
+    # Series by series, around their means, so that little is lost in the difference below
+    series = np.ascontiguousarray(positions.transpose(1, 2, 0))
+    series -= series.mean(axis=-1, keepdims=True)
+    length = fft.next_fast_len(2 * frames - 1, real=True)
+    spectrum = fft.rfft(series, n=length)
+    products = fft.irfft(spectrum.real**2 + spectrum.imag**2, n=length, overwrite_x=True)[..., lags]
+    sums = np.concatenate([np.zeros((*series.shape[:-1], 1)), np.cumsum(series**2, axis=-1)], axis=-1)
+    early, late = sums[..., frames - lags], sums[..., -1:] - sums[..., lags]
+    result: FloatArray = ((early + late - 2 * products) / (frames - lags)).transpose(0, 2, 1)
+    return result.clip(min=0.0)  # of the order of rounding errors
+
+
+def ion_displacements(trajectory: Trajectory, elements: Sequence[str]) -> SquaredDisplacements:
+    """Squared displacements of the ions of some elements relative to the framework, a block of ions in memory at once.
+
+    Raises:
+        DynamicsError: there are no such ions, too few frames, or their intervals differ.
+        FileError: the trajectory is damaged.
+    """
+    steps = np.diff(trajectory.steps)
+    if len(steps) == 0 or (steps != steps[0]).any():
+        raise DynamicsError(f"frames of {trajectory.path} are too few, or at uneven intervals")
+    lags = lag_grid(len(trajectory.steps))
+    mobile = np.isin(trajectory.metadata["elements"], elements)
+    parts, place = [], 0
+    for atoms, positions in trajectory.blocks():
+        chosen = mobile[place : place + len(atoms)]
+        place += len(atoms)
+        relative = positions[:, chosen] - trajectory.framework[:, None]
+        parts += [
+            squared_displacements(relative[:, k : k + IONS_AT_ONCE], lags)
+            for k in range(0, relative.shape[1], IONS_AT_ONCE)
+        ]
+    if not parts:
+        raise DynamicsError(f"{trajectory.path} holds no {', '.join(elements)}")
+    interval = float(steps[0] * trajectory.metadata["timestep_ps"])
+    return SquaredDisplacements(lags, interval, len(trajectory.steps), np.concatenate(parts))
