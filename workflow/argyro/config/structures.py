@@ -1,13 +1,15 @@
 """Settings of the stage `structures`."""
 
+from difflib import get_close_matches
 from typing import Literal, Self
 
 from ase.data import atomic_numbers, covalent_radii
 from pydantic import Field, field_validator, model_validator
 
-from .base import NonNegativeFloat, PositiveFloat, PositiveInt, Section
+from .base import InputFile, Name, NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
 type Supercell = tuple[PositiveInt, PositiveInt, PositiveInt]
+type Indices = tuple[int, int, int]
 type LithiumSites = Literal["48h", "24g"]
 
 
@@ -87,6 +89,153 @@ class SeedsConfig(Section):
         return self
 
 
+class Boundary(Section):
+    """A grain boundary: the plane and the rotation of one crystal that makes the other."""
+
+    name: Name
+    """Name of the boundary in files and tables."""
+    axis: Indices | None = (1, 1, 0)
+    """Direction in the crystal that the second grain is rotated about; null: the plane's normal, a twist boundary."""
+    plane: Indices
+    """Miller indices, in the first grain, of the boundary's plane."""
+    sigma: PositiveInt | None = None
+    """Of the coincidence site lattice of a cubic crystal. Without angle_degrees: the smallest angle that gives both
+    grains the same plane, without charge if there is one."""
+    angle_degrees: float | None = Field(default=None, gt=-360, lt=360)
+    """Angle of the rotation, counterclockwise seen against the axis."""
+    allow_charged: bool = False
+    """Whether it is built though all its terminations carry charge: the grains meet with opposite polar directions."""
+    groups: tuple[Name, ...] = ()
+    """Groups of boundaries that it belongs to."""
+
+    @field_validator("axis", "plane")
+    @classmethod
+    def _is_a_direction(cls, indices: Indices | None) -> Indices | None:
+        if indices is not None and not any(indices):
+            raise ValueError("[0, 0, 0] is no direction; give three indices, such as [1, -1, 2]")
+        return indices
+
+    @model_validator(mode="after")
+    def _has_a_rotation(self) -> Self:
+        if self.sigma is None and self.angle_degrees is None:
+            raise ValueError("give sigma, or angle_degrees, or both")
+        return self
+
+
+TILT_PLANES: tuple[tuple[int, float, Indices, bool], ...] = (
+    (3, 70.53, (1, -1, 2), True), (3, 109.47, (1, -1, 1), True), (9, 38.94, (1, -1, 4), True),
+    (9, 141.06, (2, -2, 1), True), (11, 50.48, (1, -1, 3), True), (11, 129.52, (3, -3, 2), True),
+    (17, 86.63, (2, -2, 3), True), (17, 93.37, (3, -3, 4), True), (19, 26.53, (1, -1, 6), True),
+    (19, 153.47, (3, -3, 1), True), (27, 31.59, (1, -1, 5), True), (27, 148.41, (5, -5, 2), True),
+    (33, 20.05, (1, -1, 8), True), (33, 58.99, (2, -2, 5), False), (33, 121.01, (5, -5, 4), False),
+    (33, 159.95, (4, -4, 1), True), (41, 55.88, (3, -3, 8), True), (41, 124.12, (4, -4, 3), True),
+    (43, 80.63, (3, -3, 5), True), (43, 99.37, (5, -5, 6), True), (51, 16.10, (1, -1, 10), True),
+    (51, 22.84, (1, -1, 7), False), (51, 157.16, (7, -7, 2), False), (51, 163.90, (5, -5, 1), True),
+    (57, 44.00, (2, -2, 7), True), (57, 82.95, (5, -5, 8), False), (57, 97.05, (4, -4, 5), False),
+    (57, 136.00, (7, -7, 4), True), (59, 45.98, (3, -3, 10), True), (59, 134.02, (5, -5, 3), True),
+    (67, 62.44, (3, -3, 7), True), (67, 117.56, (7, -7, 6), True), (73, 13.44, (1, -1, 12), True),
+    (73, 166.56, (6, -6, 1), True), (81, 77.88, (4, -4, 7), True), (81, 102.12, (7, -7, 8), True),
+    (83, 17.86, (1, -1, 9), True), (83, 162.14, (9, -9, 2), True), (89, 34.89, (2, -2, 9), True),
+    (89, 145.11, (9, -9, 4), True), (97, 61.02, (5, -5, 12), True), (97, 118.98, (6, -6, 5), True),
+    (99, 11.54, (1, -1, 14), True), (99, 89.42, (7, -7, 10), False), (99, 90.58, (5, -5, 7), False),
+    (99, 168.46, (7, -7, 1), True),
+)  # fmt: skip
+"""Symmetric [110] tilt boundaries of cubic crystals up to Sigma 99: Sigma, twice the angle of the plane with (001), the
+plane, and whether it is one of the 38. Four Sigma have two pairs of supplementary angles; which of them were published
+is not known, and their cells are of the same sizes, so the pair with the smallest angle stands for it."""
+
+
+def boundary_library() -> tuple[Boundary, ...]:
+    """The boundaries that are there without any configuration."""
+    presets = (
+        Boundary(name="S3_1-12", plane=(1, -1, 2), sigma=3),
+        Boundary(name="S3_-111", plane=(-1, 1, 1), sigma=3),
+        Boundary(name="S5_001", axis=(0, 0, 1), plane=(0, 0, 1), sigma=5),
+    )
+    tilts = (
+        Boundary(
+            name=f"S{sigma}_{angle:.2f}",
+            plane=plane,
+            sigma=sigma,
+            groups=("tilt_110", "published") if published else ("tilt_110",),
+        )
+        for sigma, angle, plane, published in TILT_PLANES
+    )
+    return *presets, *tilts
+
+
+class BicrystalsConfig(Section):
+    """Periodic bicrystals."""
+
+    build: tuple[Name, ...] = ()
+    """Boundaries that are built of every material, by their names or those of groups: tilt_110 (46), published (38)."""
+    min_grain_angstrom: PositiveFloat = 50.0
+    """Thickness of each grain, at least: the distance of boundaries."""
+    min_width_angstrom: NonNegativeFloat = 0.0
+    """Edges along the boundary, at least; a boundary's own cell may be as narrow as 7 angstrom."""
+    translation_step_angstrom: PositiveFloat = 1.0
+    """Distance, along the plane, of the rigid translations that are tried."""
+    candidates: PositiveInt = 1
+    """How many stackings (terminations, translations) of a boundary are built: those of the smallest excess volume."""
+    boundaries: tuple[Boundary, ...] = Field(default_factory=boundary_library)
+    """All boundaries that can be built."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        names = [boundary.name for boundary in self.boundaries]
+        groups = sorted({group for boundary in self.boundaries for group in boundary.groups})
+        if twice := [name for name in names if names.count(name) > 1 or name in groups]:
+            raise ValueError(f"the name '{twice[0]}' is given to several boundaries, or to a group as well")
+        for name in self.build:
+            if name not in names and name not in groups:
+                close = get_close_matches(name, [*groups, *names], n=3) or [*groups, *names[:3], "..."]
+                raise ValueError(f"build: there is no boundary or group '{name}'; there are {', '.join(close)}")
+        return self
+
+    @property
+    def chosen(self) -> list[Boundary]:
+        """Boundaries that are built, each once."""
+        wanted = set(self.build)
+        return [boundary for boundary in self.boundaries if wanted & {boundary.name, *boundary.groups}]
+
+
+class Polycrystal(Section):
+    """A periodic polycrystal."""
+
+    name: Name
+    """Name of the polycrystal in files and tables."""
+    grains: PositiveInt | None = None
+    """Number of grains."""
+    edge_angstrom: PositiveFloat | None = None
+    """Edge of the cubic cell; with columns, of its square base."""
+    diameter_spread: float = Field(default=0.0, ge=0, le=1)
+    """Standard deviation of the logarithm of grain diameters; zero: Voronoi cells of a Sobol sequence."""
+    orientations_quaternion: tuple[tuple[float, float, float, float], ...] | None = None
+    """Rotation of each grain from crystal to sample: w, x, y, z; null: uniformly random."""
+    column: Indices | None = None
+    """Direction of the crystals along which grains are columns, such as [1, 1, 0]; null: grains in space."""
+    column_periods: PositiveInt = 1
+    """Length of columns, in periods of the crystal."""
+    microstructure: InputFile | None = None
+    """File of a microstructure (argyro-microstructure/1), which says all of the above."""
+    attempts: PositiveInt = 1
+    """How many random shifts of crystals in their grains are tried for the highest density: 20 in a few nanometres."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        drawn = ("grains", "edge_angstrom", "diameter_spread", "orientations_quaternion", "column", "column_periods")
+        given = [name for name in drawn if getattr(self, name) != type(self).model_fields[name].default]
+        if self.microstructure is not None and given:
+            raise ValueError(f"{given[0]} is said by the file microstructure; leave one of the two out")
+        if self.microstructure is None and (self.grains is None or self.edge_angstrom is None):
+            raise ValueError(f"the polycrystal {self.name} needs grains and edge_angstrom, or microstructure")
+        if self.orientations_quaternion is not None and self.column is not None:
+            raise ValueError(
+                "orientations_quaternion and column exclude each other: the column says how grains are turned"
+            )
+        return self
+
+
 class StructuresConfig(Section):
     """Atomic structures."""
 
@@ -96,3 +245,16 @@ class StructuresConfig(Section):
     """Bulk cells."""
     seeds: SeedsConfig = SeedsConfig()
     """Small cells, strained and rattled, that a potential is first trained on."""
+    bicrystals: BicrystalsConfig = BicrystalsConfig()
+    """Periodic bicrystals."""
+    polycrystals: tuple[Polycrystal, ...] = ()
+    """Periodic polycrystals that are built of every material, each with name, grains and edge_angstrom."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [polycrystal.name for polycrystal in self.polycrystals]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(
+                f"polycrystals: the name '{twice[0]}' is given twice; every polycrystal needs one of its own"
+            )
+        return self

@@ -16,7 +16,7 @@ from argyro.common.errors import FileError, StructureError
 from argyro.config.composition import format_formula
 from argyro.config.materials import Material
 
-from .disorder import OCCUPANCY_TOLERANCE, Sublattice, exact_counts
+from .disorder import OCCUPANCY_TOLERANCE, SiteKind, Sublattice, exact_counts
 from .neighbours import FloatArray
 
 SYMMETRY_PRECISION = 0.01  # angstrom; files round coordinates
@@ -64,17 +64,32 @@ def sublattices(
         FileError: the file is missing, empty or no CIF.
         StructureError: its content does not fit the formula or the supercell.
     """
-    sites, cell = read_cif(path)
+    kinds, cell = site_kinds(path, material, exclusion)
     shifts = np.array(list(product(*map(range, supercell))), dtype=float)
     found = []
-    for group in orbits(sites, cell):
-        occupancies = group[0].occupancies
-        places = (shifts[:, None, :] + np.array([site.fractional for site in group])[None, :, :]).reshape(-1, 3) @ cell
-        name = f"{path.name}, site {group[0].label} ({'/'.join(occupancies)})"
-        counts = exact_counts(occupancies, len(places), name)
-        found.append(Sublattice(name, places, counts, exclusion if material.mobile in occupancies else 0.0))
+    for kind in kinds:
+        places = (shifts[:, None, :] + kind.fractional[None, :, :]).reshape(-1, 3) @ cell
+        counts = exact_counts(kind.occupancies, len(places), kind.name)
+        found.append(Sublattice(kind.name, places, counts, kind.exclusion_angstrom))
     _check_formula(found, material, path)
     return found, cell * np.array(supercell, dtype=float)[:, None]
+
+
+def site_kinds(path: Path, material: Material, exclusion: float) -> tuple[list[SiteKind], FloatArray]:
+    """Sites of the cell of a CIF, and its vectors as rows, shape (3, 3), angstrom; arguments as for `sublattices`."""
+    sites, cell = read_cif(path)
+    kinds = []
+    for group in orbits(sites, cell):
+        occupancies = group[0].occupancies
+        kinds.append(
+            SiteKind(
+                name=f"{path.name}, site {group[0].label} ({'/'.join(occupancies)})",
+                fractional=np.array([site.fractional for site in group]),
+                occupancies=occupancies,
+                exclusion_angstrom=exclusion if material.mobile in occupancies else 0.0,
+            )
+        )
+    return kinds, cell
 
 
 def read_cif(path: Path) -> tuple[list[Site], FloatArray]:

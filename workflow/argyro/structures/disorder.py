@@ -20,6 +20,23 @@ RANDOM_SHARE = 0.1  # of moves that leave dead ends
 
 
 @dataclass(frozen=True, eq=False)
+class SiteKind:
+    """Sites of a crystal that are alike.
+
+    Attributes:
+        name: For messages.
+        fractional: Where they are in the conventional cell, shape (M, 3).
+        occupancies: Elements, and what part of the sites each fills.
+        exclusion_angstrom: No two sites closer than this are both filled; zero: any two may be.
+    """
+
+    name: str
+    fractional: FloatArray
+    occupancies: Mapping[str, float]
+    exclusion_angstrom: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
 class Sublattice:
     """Sites that are alike, and what has to be put on them.
 
