@@ -1,0 +1,37 @@
+"""Run some samplers of a round, one after the other."""
+
+from pathlib import Path
+
+from argyro.common.extxyz import read_structure, write_structures
+from argyro.common.files import write_json
+from argyro.common.jobs import job
+from argyro.common.randomness import seed_for
+from argyro.config.learning import ExplorationConfig, Rung
+from argyro.learning.explore import explore
+from argyro.learning.samplers import samplers
+from argyro.learning.stopwatch import stopwatch
+from argyro.md.lammps import PotentialFile
+
+with job(snakemake.log[0]):
+    params, output = snakemake.params, Path(snakemake.output.record)
+    rung, settings = Rung.model_validate(params.rung), ExplorationConfig.model_validate(params.exploration)
+    first = int(snakemake.wildcards.part) * settings.samplers_per_job
+    chosen = samplers(rung, params.structures)[first : first + settings.samplers_per_job]
+    records, snapshots = [], []
+    with stopwatch() as watch:
+        for sampler in chosen:
+            record, found = explore(
+                sampler,
+                read_structure(Path(f"structures/{sampler.structure}.extxyz")),
+                PotentialFile(Path(snakemake.input.potential), tuple(params.species)),
+                rung,
+                settings,
+                mode=params.mode,
+                mobile=params.mobile,
+                folder=output.parent / f"run-{sampler.number}",
+                seed=seed_for(params.seed, sampler.number),
+            )
+            records.append(record.as_dict() | {"broke": record.broke})
+            snapshots += found
+    write_structures(Path(snakemake.output.snapshots), snapshots)
+    write_json(output, {"explorations": records, "wall_s": watch.wall_s, "core_s": watch.core_s})

@@ -1,0 +1,54 @@
+"""Fit the potential that a round begins with."""
+
+from pathlib import Path
+
+from argyro.common.extxyz import read_structures, write_structures
+from argyro.common.files import read_json, write_json
+from argyro.common.jobs import job
+from argyro.config.labels import LabelsConfig
+from argyro.config.learning import LearningConfig, Rung
+from argyro.labels.backends import open_backend
+from argyro.labels.collect import collect, require_enough, require_one_level
+from argyro.labels.store import Store
+from argyro.learning.fitters import open_fitter, starting_potential, with_active_set
+from argyro.learning.potential_file import read_potential_file, write_potential
+from argyro.learning.stopwatch import stopwatch
+from argyro.learning.training import center_grades, errors_on, seeds_of_system, split_seeds
+
+with job(snakemake.log[0]):
+    params, before, output = snakemake.params, snakemake.input.get("before"), Path(snakemake.output.potential)
+    rung, settings = Rung.model_validate(params.rung), LearningConfig.model_validate(params.learning)
+    seeds = [atoms for file in snakemake.input.seeds for atoms in read_structures(Path(file))]
+    training, holdout = split_seeds(
+        seeds_of_system(seeds, params.species), settings.fit.holdout_fraction, params.holdout_seed
+    )
+    if before:
+        training = read_structures(Path(snakemake.input.training))
+    added = []
+    if snakemake.input.get("outcomes"):
+        candidates = read_structures(Path(snakemake.input.candidates))
+        rows = [row for file in snakemake.input.outcomes for row in read_json(Path(file))]
+        require_enough(rows, settings.max_failed_fraction, str(snakemake.input.candidates))
+        backend = open_backend(LabelsConfig.model_validate(params.labels))
+        added = collect(candidates, rows, backend, Store(Path(params.store)))
+        training += added
+    require_one_level(training)
+    with stopwatch() as watch:
+        start = starting_potential(
+            settings.fit, params.species, rung.level, read_potential_file(Path(before)) if before else None, params.seed
+        )
+        fitted, outcome = open_fitter(settings).fit(
+            start, training, params.species, seed=params.seed, folder=output.parent / "fit"
+        )
+        potential = with_active_set(fitted, training, params.species, settings.mode)
+        report = {
+            "reason": outcome.reason,
+            "iterations": outcome.iterations,
+            "training": errors_on(potential, training, params.species).as_dict(),
+            "training_atoms": sum(map(len, training)),
+            "holdout": errors_on(potential, holdout, params.species).as_dict(),
+            "centers": center_grades(potential, added, params.species, rung).as_dict(),
+        }
+    write_structures(Path(snakemake.output.training), training)
+    write_json(Path(snakemake.output.report), report | {"wall_s": watch.wall_s, "core_s": watch.core_s})
+    write_potential(output, potential, params.species, level=rung.level, training=training)

@@ -1,0 +1,22 @@
+"""Write the ledger of one potential."""
+
+from pathlib import Path
+
+from argyro.common.files import read_json, replacing
+from argyro.common.jobs import job
+from argyro.learning.ledger import group_by_round, ledger_row, ledger_table
+
+with job(snakemake.log[0]):
+    rows = [
+        ledger_row(
+            files.identity,
+            fit=read_json(files.fit),
+            explored=[read_json(path) for path in files.explored],
+            selection=read_json(files.selection),
+            decision=read_json(files.decision),
+            outcomes=[row for path in files.outcomes for row in read_json(path)],
+        )
+        for files in group_by_round(map(Path, snakemake.input))
+    ]
+    with replacing(Path(snakemake.output[0])) as temporary:
+        ledger_table(rows).to_parquet(temporary, index=False)

@@ -1,0 +1,1 @@
+"""Local active learning: exploring, selecting, carving, labelling and fitting, level by level."""

@@ -1,0 +1,180 @@
+"""Exploring: molecular dynamics of target structures that keeps what the potential does not know."""
+
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+import mtpcore
+from argyro.config.learning import ExplorationConfig, Mode, Rung
+from argyro.md.lammps import PotentialFile
+from argyro.md.run import RunResult, run_md
+from argyro.md.settings import Coupling, Ensemble, Grading, RunSettings, Stream
+
+from .potential_file import read_potential_file
+from .samplers import Sampler
+
+logger = logging.getLogger(__name__)
+BROKEN = ("grade", "temperature", "burst")
+"""States of a run that left what the potential knows."""
+FRAMES = Stream("all", 50)  # of global mode, which grades whole structures afterwards
+SEGMENT = 10_000  # steps
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """How one sampler fared.
+
+    Attributes:
+        sampler: Which one.
+        status: ``finished``, or ``enough``; ``grade``, ``temperature`` or ``burst`` if it left what the potential
+            knows.
+        reason: The same in words.
+        time: How long it ran, ps.
+        largest_grade: Met.
+        found: Snapshots above the select grade.
+        handed_on: How many of them are handed on.
+        atoms: Of its structure.
+        seconds: Wall-clock time.
+    """
+
+    sampler: Sampler
+    status: str
+    reason: str
+    time: float
+    largest_grade: float
+    found: int
+    handed_on: int
+    atoms: int
+    seconds: float
+
+    @property
+    def broke(self) -> bool:
+        """Whether the run left what the potential knows."""
+        return self.status in BROKEN
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "Exploration":
+        """From what `as_dict` gave."""
+        return cls(**content | {"sampler": Sampler(**content["sampler"])})
+
+
+def explore(
+    sampler: Sampler,
+    atoms: Atoms,
+    potential: PotentialFile,
+    rung: Rung,
+    settings: ExplorationConfig,
+    *,
+    mode: Mode,
+    mobile: str,
+    folder: Path,
+    seed: int,
+) -> tuple[Exploration, list[Atoms]]:
+    """Run one sampler.
+
+    A run that flies apart, or meets what the potential does not know, is a result: what it met before is kept.
+
+    Args:
+        sampler: Which.
+        atoms: Where it starts.
+        potential: With an active set: of neighbourhoods in local mode, of configurations in global mode.
+        rung: Length and thresholds.
+        settings: How it runs.
+        mode: ``local`` or ``global``.
+        mobile: The ion that diffuses.
+        folder: Of the run, which goes on from there if it was killed; removed at the end.
+        seed: Of velocities and thermostat.
+
+    Returns:
+        How it fared, and the snapshots handed on, in order, with sampler, structure, material, temperature_K, step and
+        largest_grade in ``info``.
+    """
+    began = time.monotonic()
+    result = run_md(
+        atoms, potential, run_settings(sampler, atoms, rung, settings, mode=mode, mobile=mobile), folder, seed=seed
+    )
+    if mode == "global":
+        found, largest, status = _graded_frames(result, atoms, potential, rung)
+    else:
+        found, largest, status = result.snapshots(), result.largest_grade or 0.0, result.status
+    chosen = [found[index] for index in spread(len(found), settings.max_snapshots)]
+    for snapshot in chosen:
+        snapshot.info |= {
+            "sampler": sampler.number,
+            "structure": sampler.structure,
+            "material": sampler.material,
+            "temperature_K": sampler.temperature,
+        }
+    shutil.rmtree(folder)
+    seconds = time.monotonic() - began
+    record = Exploration(
+        sampler, status, result.reason, result.time, largest, len(found), len(chosen), len(atoms), seconds
+    )
+    logger.info(
+        "%s at %g K: %s after %.2f ps, grade %.3g", sampler.structure, sampler.temperature, status, result.time, largest
+    )
+    return record, chosen
+
+
+def run_settings(
+    sampler: Sampler, atoms: Atoms, rung: Rung, settings: ExplorationConfig, *, mode: Mode, mobile: str
+) -> RunSettings:
+    """What a sampler's run is asked to do."""
+    coupling: Coupling = "normal" if "boundary_z_angstrom" in atoms.info else "isotropic"
+    grading = Grading(settings.grade_every, rung.select_grade, rung.stop_grade)
+    return RunSettings(
+        Ensemble(settings.ensemble, sampler.temperature, coupling=coupling),
+        steps=max(1, round(rung.duration_ps / settings.timestep_ps)),
+        timestep=settings.timestep_ps,
+        streams=(FRAMES,) if mode == "global" else (),
+        grading=None if mode == "global" else grading,
+        segment_steps=SEGMENT,
+        mobile=(mobile,),
+    )
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Indices of at most so many of a series, evenly spread, the last one included."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(index) for index in np.linspace(count - 1, 0, most)})
+
+
+def _graded_frames(
+    result: RunResult, atoms: Atoms, potential: PotentialFile, rung: Rung
+) -> tuple[list[Atoms], float, str]:
+    """Frames above the select grade up to the first above the stop grade, the largest grade, and how the run ended."""
+    frames = _frames(result, atoms)
+    model = read_potential_file(potential.path)
+    found, largest = [], 0.0
+    for frame in frames:
+        (values,) = mtpcore.grade(model, [frame], species=potential.species, threads=1)
+        grade = float(values.max())
+        largest = max(largest, grade)
+        if grade > rung.select_grade:
+            frame.info["largest_grade"] = grade
+            found.append(frame)
+        if grade > rung.stop_grade:
+            return found, largest, "grade"
+    return found, largest, result.status
+
+
+def _frames(result: RunResult, atoms: Atoms) -> Sequence[Atoms]:
+    trajectory = result.trajectory(FRAMES.name)
+    frames = []
+    for step, positions, cell in zip(trajectory.steps, trajectory.positions(), trajectory.cells, strict=True):
+        frame = Atoms(atoms.numbers, positions, cell=cell, pbc=True)
+        frame.info["step"] = int(step)
+        frames.append(frame)
+    return frames
