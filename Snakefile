@@ -23,6 +23,7 @@ except ConfigError as error:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/structures.smk"
 include: "workflow/rules/labels.smk"
+include: "workflow/rules/learning.smk"
 include: "workflow/rules/reference.smk"
 
 

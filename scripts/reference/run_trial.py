@@ -17,10 +17,10 @@ with job(snakemake.log[0]):
     )
     result = run_trial(
         trial,
-        PotentialFile(Path(snakemake.input[0]), tuple(params.species)),
+        PotentialFile(Path(snakemake.input.potential), tuple(params.species)),
         TrialConfig.model_validate(params.trial),
         DistanceLimits.model_validate(params.limits),
         report.with_suffix(""),
-        params.seed,
+        seed=params.seed,
     )
-    write_json(report, trial_report(trial, result))
+    write_json(report, trial_report(trial, result, Path(snakemake.input.published)))

@@ -3,6 +3,7 @@ from argyro.common.randomness import seed_for
 from argyro.config.composition import parse_formula
 from argyro.config.labels import LabelsConfig
 
+NOTHING = "(?!)"  # a pattern that no name fits
 ENVIRONMENT = str(ROOT / "envs/environment.yaml")
 MATERIALS = {material.id: material for material in settings.materials}
 SHAPE = "x".join(map(str, settings.structures.bulk.supercell))
@@ -14,6 +15,15 @@ BULK = [
 LABEL_SETS = {
     f"{material}-seeds": settings.structures.seeds.count for material in MATERIALS
 }
+BOUNDARIES = {b.name: b for b in settings.structures.bicrystals.chosen}
+BICRYSTALS = [
+    f"{material}-{boundary}-c{candidate}"
+    for material in MATERIALS
+    for boundary in BOUNDARIES
+    for candidate in range(settings.structures.bicrystals.candidates)
+]
+GRAINS = {p.name: p for p in settings.structures.polycrystals}
+POLYCRYSTALS = [f"{material}-{name}" for material in MATERIALS for name in GRAINS]
 IMPORTS = {
     f"import-{number}": str(path) for number, path in enumerate(settings.labels.imports)
 }
@@ -23,6 +33,9 @@ wildcard_constraints:
     material="|".join(map(re.escape, MATERIALS)),
     system="|".join({material.chemical_system for material in settings.materials}),
     set="|".join(map(re.escape, LABEL_SETS)),
+    boundary="|".join(map(re.escape, BOUNDARIES)) or NOTHING,
+    candidate=r"\d+",
+    polycrystal="|".join(map(re.escape, GRAINS)) or NOTHING,
     imported=r"import-\d+",
     generation=r"\d+",
     chunk=r"\d+",
@@ -53,6 +66,32 @@ def seed_settings(wildcards):
     """Settings that seeds depend on."""
     bulk = {"lithium_sites": settings.structures.bulk.lithium_sites}
     return settings_of(settings.structures) | {"bulk": bulk}
+
+
+def boundary_of(wildcards):
+    """Settings of a job's grain boundary."""
+    return settings_of(BOUNDARIES[wildcards.boundary])
+
+
+def polycrystal_of(wildcards):
+    """Settings of a job's polycrystal."""
+    return settings_of(GRAINS[wildcards.polycrystal])
+
+
+def microstructure_seed(wildcards):
+    """Seed of the grains of a polycrystal: the same for all materials."""
+    return seed_for(settings.seed, "microstructure", wildcards.polycrystal)
+
+
+def polycrystal_atoms(wildcards):
+    """About how many atoms a polycrystal has, at 20 cubic angstrom each, if its file does not say more."""
+    edge = GRAINS[wildcards.polycrystal].edge_angstrom or 400
+    return edge**3 / 20
+
+
+def polycrystal_memory(wildcards):
+    """Memory of building a polycrystal, MB."""
+    return 1000 + int(polycrystal_atoms(wildcards) / 300)
 
 
 def seed_of_job(*names):

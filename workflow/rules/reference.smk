@@ -48,6 +48,13 @@ def generation_of(wildcards):
     return settings_of(REFERENCE.generations[int(wildcards.generation)])
 
 
+def settings_of_sampling_fits():
+    """Settings of the fits in between: those of the teacher but its ladder and what it is fitted to."""
+    return REFERENCE.teacher.model_dump(
+        mode="json", exclude={"labels", "levels", "holdout_fraction"}
+    )
+
+
 def level_of_generation(wildcards):
     """Level of the potential that is fitted after a generation."""
     return REFERENCE.generations[int(wildcards.generation)].level
@@ -56,12 +63,12 @@ def level_of_generation(wildcards):
 rule reference_labels:
     input:
         expand(
-            "reference/{system}/g{generation}/labels.extxyz",
+            "reference/{system}/{labels}.extxyz.xz",
             system=SYSTEMS,
-            generation=range(len(REFERENCE.generations)),
+            labels=["labels", "pbe"],
         ),
-        expand("reference/{system}/pbe/labels.extxyz", system=SYSTEMS),
-        "reference/LiPSCl/pbe/convergence.csv" if "LiPSCl" in SYSTEMS else [],
+        expand("reference/{system}/own.json", system=SYSTEMS),
+        f"reference/{SYSTEMS[0]}/pbe/convergence.csv",
 
 
 rule sample_reference:
@@ -109,6 +116,7 @@ use rule label as label_reference with:
 
 
 use rule collect_labels as collect_reference with:
+    priority: 1
     input:
         structures="reference/{system}/g{generation}/structures.extxyz",
         outcomes=chunks_of_generation,
@@ -143,7 +151,7 @@ rule fit_reference:
         runtime=240,
     params:
         species=species_of_system,
-        teacher=settings_of(REFERENCE.teacher),
+        teacher=settings_of_sampling_fits(),
         level=level_of_generation,
         seed=seed_of_job("reference", "fit"),
     script:
@@ -152,7 +160,7 @@ rule fit_reference:
 
 rule choose_pbe:
     input:
-        f"reference/{{system}}/g{REFERENCE.pbe.generation}/structures.extxyz",
+        f"reference/{{system}}/g{REFERENCE.pbe.generation}/labels.extxyz",
     output:
         "reference/{system}/pbe/structures.extxyz",
     log:
@@ -263,6 +271,13 @@ def pbe_labels_of_system(wildcards):
     return f"reference/{wildcards.system}/pbe.extxyz.xz"
 
 
+def own_properties_of_system(wildcards):
+    """Properties by the method of the large label set, shipped or measured."""
+    if REFERENCE.teacher.labels == "shipped":
+        return str(ROOT / f"config/reference/labels/{wildcards.system}-7net-0.json")
+    return f"reference/{wildcards.system}/own.json"
+
+
 def labels_of_all_generations(wildcards):
     """Labels of all generations of a chemical system."""
     generations = range(len(REFERENCE.generations))
@@ -298,6 +313,7 @@ rule reference_teachers:
 
 
 rule ship_labels:
+    priority: 1
     input:
         labels_of_all_generations,
     output:
@@ -328,6 +344,7 @@ use rule ship_labels as ship_pbe with:
 
 
 rule fit_teacher:
+    priority: 1  # most others wait for it
     input:
         labels_of_system,
     output:
@@ -375,9 +392,58 @@ rule tabulate_errors:
         "../../scripts/reference/tabulate_errors.py"
 
 
-rule run_trial:
+rule measure_labels:
+    output:
+        "reference/{system}/own.json",
+    log:
+        "logs/reference/{system}-own.log",
+    benchmark:
+        "benchmarks/reference/{system}-own.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        material=first_material_of_system,
+        limits=settings_of(settings.structures.limits),
+        labels=labelling_of_system,
+        seed=seed_of_job("reference", "properties"),
+    script:
+        "../../scripts/reference/measure_labels.py"
+
+
+rule measure_teacher:
     input:
-        "reference/{system}/teacher/potential.almtp",
+        potential="reference/{system}/teacher/potential.almtp",
+        labels=labels_of_system,
+        own=own_properties_of_system,
+    output:
+        "reference/{system}/teacher/properties.csv",
+    log:
+        "logs/reference/{system}-teacher-properties.log",
+    benchmark:
+        "benchmarks/reference/{system}-teacher-properties.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        material=first_material_of_system,
+        limits=settings_of(settings.structures.limits),
+        seed=seed_of_job("reference", "properties"),
+    script:
+        "../../scripts/reference/measure_teacher.py"
+
+
+rule run_trial:
+    priority: 1
+    input:
+        potential="reference/{system}/teacher/potential.almtp",
+        published=str(ROOT / "config/reference/published_diffusivity.csv"),
     output:
         "reference/{system}/teacher/trials/{material}-{kind}-{temperature}K.json",
     log:

@@ -56,7 +56,7 @@ def read_structure(path: Path) -> Atoms:
 
 
 def write_structures(path: Path, structures: Iterable[Atoms]) -> None:
-    """Write structures with their ``info`` and arrays, exactly, and in one step; compressed if the name ends in ``.xz``.
+    """Write structures with their ``info`` and arrays, exactly, in one step; compressed if the name ends in ``.xz``.
 
     Calculators are not written: labels go into ``info`` and arrays under the names REF_energy, REF_forces, REF_stress.
     """

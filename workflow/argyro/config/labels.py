@@ -1,6 +1,6 @@
 """Settings of the stage `labels`."""
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -30,7 +30,7 @@ class MtpConfig(Section):
                 raise ValueError(f"'{system}' is no chemical system; write its elements only, such as LiPSCl")
         return potentials
 
-    def system_of(self, elements: Set[str]) -> str | None:
+    def system_of(self, elements: AbstractSet[str]) -> str | None:
         """Name of the chemical system of exactly these elements; None if there is no potential for it."""
         return next((system for system in self.potentials if set(parse_formula(system)) == elements), None)
 
@@ -171,23 +171,24 @@ class LabelsConfig(Section):
         """How many structures one job labels."""
         return self.structures_per_job or CHEAP_STRUCTURES_PER_JOB.get(self.backend, 1)
 
-    def labelling(self, elements: Set[str]) -> dict[str, Any]:
+    def labelling(self, elements: AbstractSet[str]) -> dict[str, Any]:
         """The part of the settings that decides the labels of structures of these elements, as JSON holds it."""
         content = self.model_dump(mode="json", include={"backend", "protocol", "gates", self.backend})
         if self.backend == "mtp" and (system := self.mtp.system_of(elements)) is not None:
             content["mtp"]["potentials"] = {system: content["mtp"]["potentials"][system]}
         return content
 
-    def refusal(self, elements: Set[str]) -> str | None:
+    def refusal(self, elements: AbstractSet[str]) -> str | None:
         """Why the backend is unfit for these elements, as far as is known without trying; None if it may be fit."""
         if self.backend == "tblite":
             return _tblite_refusal(self.tblite.method, elements)
         if self.backend == "mtp" and self.mtp.system_of(elements) is None:
-            return f"mtp.potentials has files for {', '.join(self.mtp.potentials)} only, not for {', '.join(sorted(elements))}"
+            known, asked = ", ".join(self.mtp.potentials), ", ".join(sorted(elements))
+            return f"mtp.potentials has files for {known} only, not for {asked}"
         return None
 
 
-def _tblite_refusal(method: str, elements: Set[str]) -> str | None:
+def _tblite_refusal(method: str, elements: AbstractSet[str]) -> str | None:
     """Measured with tblite 0.8.0 on lightly rattled periodic cells of argyrodites."""
     if method == "GFN1-xTB" and (heavy := sorted(elements & {"Br", "I"})):
         return (

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from .base import Name, Section
 from .labels import LabelsConfig
+from .learning import LearningConfig
 from .materials import Material
 from .reference import ReferenceConfig
 from .structures import StructuresConfig
@@ -27,6 +28,8 @@ class Config(Section):
     """Bulk cells and seeds."""
     labels: LabelsConfig = LabelsConfig()
     """Energies, forces and stresses of structures."""
+    learning: LearningConfig = LearningConfig()
+    """Potentials: from labelled seeds, level by level."""
     reference: ReferenceConfig = ReferenceConfig()
     """Reference labels and teacher potentials, made by the preset `reference`; other campaigns use what it made."""
 
@@ -46,6 +49,16 @@ class Config(Section):
                     material.check_cell(supercell)
                 except ValueError as error:
                     raise ValueError(f"{section}.supercell: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _given_potentials_fit_the_materials(self) -> Self:
+        systems = {material.chemical_system for material in self.materials}
+        if self.learning.mode == "given" and systems != set(self.learning.potentials):
+            raise ValueError(
+                f"learning.potentials names {', '.join(self.learning.potentials)}; the chemical systems of the "
+                f"materials are {', '.join(sorted(systems))}: give one potential for each"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Settings of the reference campaign: labels of a foundation model and of PBE, and the teacher potentials fitted to them."""
+"""Settings of the reference campaign: labels of a foundation model and of PBE, and teachers fitted to them."""
 
 from typing import Literal, Self
 
@@ -80,7 +80,7 @@ class TeacherConfig(Section):
     """Below the closest pair in the labels."""
     holdout_fraction: Fraction = 0.1
     """Part of every class that is not fitted to."""
-    energy_weight: PositiveFloat = 1.0
+    energy_weight: PositiveFloat = 10.0
     """Weight of energies in the loss."""
     force_weight_angstrom2: PositiveFloat = 0.01
     """Weight of forces in the loss."""
@@ -114,8 +114,8 @@ class ReferenceConfig(Section):
         default=(
             GenerationConfig(bulk=100, boundary=30, carved=0, contact=20),
             GenerationConfig(),
-            GenerationConfig(level=10),
-            GenerationConfig(level=12),
+            GenerationConfig(),
+            GenerationConfig(),
         ),
         min_length=1,
     )
@@ -132,7 +132,9 @@ class ReferenceConfig(Section):
     @model_validator(mode="after")
     def _first_generation_has_no_potential(self) -> Self:
         if self.generations[0].carved:
-            raise ValueError("generations[0].carved must be 0: carved cells are relaxed by a potential, and none is there yet")
+            raise ValueError("generations[0].carved must be 0: a potential relaxes carved cells, and none is there yet")
         if self.pbe.generation >= len(self.generations):
-            raise ValueError(f"pbe.generation {self.pbe.generation} does not exist; the last is {len(self.generations) - 1}")
+            raise ValueError(
+                f"pbe.generation {self.pbe.generation} does not exist; the last is {len(self.generations) - 1}"
+            )
         return self

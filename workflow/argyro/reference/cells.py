@@ -37,9 +37,10 @@ def carved_cell(
     frame: Atoms,
     material: Material,
     limits: DistanceLimits,
+    rng: np.random.Generator,
+    *,
     min_atoms: int,
     calculator: MTP | None,
-    rng: np.random.Generator,
 ) -> Atoms:
     """A training cell around a random atom of a frame of a boundary cell.
 

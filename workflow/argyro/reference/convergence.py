@@ -21,7 +21,7 @@ def convergence_table(structure: Atoms, backends: Sequence[Backend], store: Stor
         store: Where finished calculations are and go.
 
     Returns:
-        One row a setting: root-mean-square and largest difference of the forces to those of the first, difference of the
+        One row a setting: root-mean-square and largest difference of the forces to those of the first, the same of the
         pressure, and the time taken.
 
     Raises:

@@ -7,8 +7,8 @@ import numpy as np
 from ase import Atoms
 
 DIGITS = {"REF_energy": 6, "REF_forces": 5, "REF_stress": 8}
-"""Decimals of shipped labels in eV, eV/angstrom and eV/angstrom^3: beyond what a foundation model in single precision or
-self-consistency gives."""
+"""Decimals of shipped labels in eV, eV/angstrom and eV/angstrom^3: beyond what self-consistency gives, or a foundation
+model in single precision."""
 DROPPED = ("rung", "time_s", "scf_steps")
 """What the store says of a calculation and a shipped set does not repeat for each structure."""
 

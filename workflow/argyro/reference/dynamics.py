@@ -1,12 +1,14 @@
 """Molecular dynamics that a teacher has to stand: bulk and a bicrystal, cold and hot."""
 
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from ase import Atoms
+from ase.units import kB
 
 from argyro.common.randomness import seed_for
 from argyro.config.materials import Material
@@ -19,8 +21,8 @@ from argyro.md.run import RunResult, run_md
 from argyro.md.settings import Coupling, Ensemble, RunSettings, Stream
 from argyro.structures.bicrystal import build_bicrystal
 from argyro.structures.bulk import build_bulk
-
-logger = logging.getLogger(__name__)
+from argyro.transport.diffusivity import NotDiffusive, tracer_diffusivity
+from argyro.transport.displacements import ion_displacements
 
 BICRYSTAL = Boundary(name="S3-112", sigma=3, plane=(1, -1, 2), angle_degrees=70.53)
 GRAIN_ANGSTROM = 36.0  # 450 to 500 atoms
@@ -56,12 +58,17 @@ class Trial:
         if self.kind == "bulk":
             return build_bulk(self.material, SUPERCELL, lithium_sites="48h", limits=limits, seed=seed)
         return build_bicrystal(
-            self.material, BICRYSTAL, min_grain_angstrom=GRAIN_ANGSTROM, min_width_angstrom=6.0, limits=limits, seed=seed
+            self.material,
+            BICRYSTAL,
+            min_grain_angstrom=GRAIN_ANGSTROM,
+            min_width_angstrom=6.0,
+            limits=limits,
+            seed=seed,
         )
 
 
 def run_trial(
-    trial: Trial, potential: PotentialFile, settings: TrialConfig, limits: DistanceLimits, folder: Path, seed: int
+    trial: Trial, potential: PotentialFile, settings: TrialConfig, limits: DistanceLimits, folder: Path, *, seed: int
 ) -> RunResult:
     """Equilibrate at zero pressure, then run at the mean cell of that; a killed trial goes on where it was.
 
@@ -119,8 +126,14 @@ def at_mean_cell(equilibrated: RunResult) -> Atoms:
     return atoms
 
 
-def trial_report(trial: Trial, result: RunResult) -> dict[str, Any]:
-    """What a trial found, as JSON holds it."""
+def trial_report(trial: Trial, result: RunResult, published: Path) -> dict[str, Any]:
+    """What a trial found, as JSON holds it.
+
+    Args:
+        trial: What was run.
+        result: Of the production, or of the equilibration if that ended early.
+        published: Table of published diffusivities.
+    """
     checks = check_run(
         result,
         trial.material.rigid_units,
@@ -139,4 +152,61 @@ def trial_report(trial: Trial, result: RunResult) -> dict[str, Any]:
         "length_ps": result.time,
         "status": result.status,
         "volume_per_atom_angstrom3": float(atoms.get_volume()) / len(atoms),
+        "diffusion": diffusion(result, trial.material.mobile),
+        "published_D_cm2_per_s": published_diffusivity(
+            trial.material.anion, trial.material.exchange_percent, trial.temperature_K, published
+        )
+        if trial.kind == "bulk"
+        else None,
     } | checks.as_dict()
+
+
+def diffusion(result: RunResult, mobile: str) -> dict[str, float | str | None]:
+    """Tracer diffusivity of a run with its 68 % interval, or an upper bound, as JSON holds it."""
+    found = tracer_diffusivity([ion_displacements(result.trajectory("mobile"), [mobile])])
+    if isinstance(found, NotDiffusive):
+        return {"diffusive": found.reason, "D_upper95_cm2_per_s": found.upper95_cm2_per_s}
+    low, high = found.interval68_cm2_per_s
+    return {
+        "diffusive": "yes",
+        "D_cm2_per_s": found.D_cm2_per_s,
+        "D_cm2_per_s_lo68": low,
+        "D_cm2_per_s_hi68": high,
+        "exponent": found.exponent,
+    }
+
+
+def published_diffusivity(anion: str, exchange_percent: float, temperature_K: float, file: Path) -> float | None:
+    """Published bulk diffusivity from its Arrhenius pair, cm^2/s; None if there is none.
+
+    Source: Ou et al., Nat. Commun. 17, 8726 (2026), table 1.
+    """
+    table = pd.read_csv(file, comment="#")
+    mine = (table["anion"] == anion) & (table["exchange_percent"] == exchange_percent) & (table["region"] == "bulk")
+    row = table[mine]
+    if row.empty:
+        return None
+    pair = row.iloc[0]
+    boltzmann = float(np.exp(-pair["Ea_eV"] / (kB * temperature_K)))
+    return float(pair["D0_1e-7_cm2_per_s"]) * 1e-7 * boltzmann
+
+
+def trial_table(reports: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """One row a trial: what it was, whether it held, and the diffusivity beside the published one."""
+    rows = []
+    for report in reports:
+        drift = report["energy_drift_meV_per_atom_per_ns"]
+        rows.append(
+            {name: report[name] for name in ("material", "kind", "temperature_K", "atoms", "length_ps", "status")}
+            | {
+                "mean_temperature_K": report["mean_temperature_K"]["value"],
+                "drift_meV_per_atom_per_ns": drift["value"],
+                "drift_error_meV_per_atom_per_ns": drift["error"],
+                "broken_bonds": len(report["breaks"]),
+                "violations": "; ".join(report["violations"]),
+                "volume_per_atom_angstrom3": report["volume_per_atom_angstrom3"],
+            }
+            | report["diffusion"]
+            | {"published_D_cm2_per_s": report["published_D_cm2_per_s"]}
+        )
+    return pd.DataFrame(rows)

@@ -16,8 +16,8 @@ from mtpcore.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-HALF_WEIGHT_FORCE = 6.0  # eV/angstrom: labels whose largest force is this count half
-SEARCH_HOPS = 8  # of the cold start
+HALF_WEIGHT_FORCE = 10.0  # eV/angstrom: labels whose largest force is this count half
+SEARCH_HOPS = 4  # of the cold start
 
 
 def usable(labelled: Sequence[Atoms], settings: TeacherConfig) -> list[Atoms]:

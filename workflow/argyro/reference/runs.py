@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ase import Atoms, units
 from ase.filters import FrechetCellFilter
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 from ase.optimize import FIRE
 
 from mtpcore.ase import MTP
@@ -44,18 +44,18 @@ class Run:
 def relax(atoms: Atoms, calculator: MTP) -> str:
     """Relax positions and the length along z of an unrelaxed bicrystal, in place; why that failed, or nothing."""
     atoms.calc = calculator
-    movable = FrechetCellFilter(atoms, mask=[0, 0, 1, 0, 0, 0])  # type: ignore[no-untyped-call]
-    optimizer = FIRE(movable, logfile=None, maxstep=0.05)  # type: ignore[no-untyped-call]
+    movable = FrechetCellFilter(atoms, mask=[0, 0, 1, 0, 0, 0])
+    optimizer = FIRE(movable, logfile=None, maxstep=0.05)
     with warnings.catch_warnings():
         warnings.simplefilter("error", CloseContactWarning)
         try:
-            optimizer.run(fmax=0.3, steps=RELAXATION_STEPS)  # type: ignore[no-untyped-call]
+            optimizer.run(fmax=0.3, steps=RELAXATION_STEPS)
         except CloseContactWarning as contact:
             return str(contact)
     return _problem(atoms, np.inf)
 
 
-def run(atoms: Atoms, calculator: MTP, temperature_K: float, length_ps: float, count: int, seed: int) -> Run:
+def run(atoms: Atoms, calculator: MTP, temperature_K: float, *, length_ps: float, count: int, seed: int) -> Run:
     """Langevin dynamics from a structure.
 
     Args:
@@ -72,7 +72,7 @@ def run(atoms: Atoms, calculator: MTP, temperature_K: float, length_ps: float, c
     rng = np.random.default_rng(seed)
     moving = atoms.copy()
     moving.calc = calculator
-    MaxwellBoltzmannDistribution(moving, temperature_K=temperature_K, rng=rng)
+    thermalize_momenta(moving, temperature_K, rng=rng)
     dynamics = Langevin(
         moving,
         TIME_STEP_FS * units.fs,
@@ -96,7 +96,7 @@ def _advance(dynamics: Langevin, atoms: Atoms, max_temperature: float) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error", CloseContactWarning)
         try:
-            dynamics.run(CHECK_EVERY)  # type: ignore[no-untyped-call]
+            dynamics.run(CHECK_EVERY)
         except CloseContactWarning as contact:
             return str(contact)
     return _problem(atoms, max_temperature)
@@ -106,7 +106,7 @@ def _problem(atoms: Atoms, max_temperature: float) -> str:
     largest = float(np.abs(atoms.get_forces()).max())
     if not largest <= MAX_FORCE:
         return f"a force of {largest:.0f} eV/angstrom"
-    temperature = float(atoms.get_temperature())  # type: ignore[no-untyped-call]
+    temperature = float(atoms.get_temperature())
     return f"{temperature:.0f} K" if temperature > max_temperature else ""
 
 

@@ -1,7 +1,7 @@
 """Structures to label: bulk, boundaries, carved cells and contacts, in generations.
 
-The first generation is rattled. Every later one is sampled by a potential fitted to the labels of those before: where it
-fails, the last moments before the failure are what the next potential learns from.
+The first generation is rattled. Every later one is sampled by a potential fitted to the labels of those before: where
+it fails, the last moments before the failure are what the next potential learns from.
 """
 
 import logging
@@ -135,7 +135,7 @@ class Sampler:
             seeds = RATTLED.model_copy(update={"count": share})
             settings = StructuresConfig(limits=self.limits, seeds=seeds)
             rattled = build_seeds(material, settings, seed=seed_for(self.seed, material.id))
-            self.records.append(RunRecord("bulk", f"{material.id}, rattled", None, len(rattled), "", 0.0))
+            self._record("bulk", f"{material.id}, rattled", None, len(rattled), "")
             names = [f"{material.id}-rattled-{index}" for index in range(share)]
             structures += [_tagged(a, "bulk", material.id, n) for a, n in zip(rattled, names, strict=True)]
         return structures
@@ -145,8 +145,8 @@ class Sampler:
         for index in range(count):
             atoms, name = self._boundary_cell(index)
             atoms.rattle(BOUNDARY_RATTLE, seed=seed_for(self.seed, "rattle", index) % 2**32)
-            self.records.append(RunRecord("boundary", f"{name}, rattled", None, 1, "", 0.0))
-            structures.append(atoms)
+            self._record("boundary", f"{name}, rattled", None, 1, "")
+            structures.append(_tagged(atoms, "boundary", str(atoms.info["material"]), str(atoms.info["source"])))
         return structures
 
     # -- runs
@@ -169,9 +169,8 @@ class Sampler:
             self._record(kind, name, None, 0, f"relaxation: {problem}")
             return []
         seed = seed_for(self.seed, kind, "run", index)
-        result = run(
-            atoms, self.calculator, temperature, self.settings.run_ps, self.settings.frames_per_run, seed
-        )
+        length, count = self.settings.run_ps, self.settings.frames_per_run
+        result = run(atoms, self.calculator, temperature, length_ps=length, count=count, seed=seed)
         self._record(kind, name, temperature, len(result.frames), result.broken, result.length_ps)
         name = "hot" if kind == "bulk" and temperature > HOT_K else kind
         material = str(atoms.info["material"])
@@ -181,9 +180,7 @@ class Sampler:
         rng = generator_for(self.seed, "bulk", index)
         material = self.materials[int(rng.integers(len(self.materials)))]
         shape = (1, 1, 2) if rng.random() < LONG_CELL_SHARE else (1, 1, 1)
-        atoms = build_bulk(
-            material, shape, lithium_sites="48h", limits=self.limits, seed=int(rng.integers(2**62))
-        )
+        atoms = build_bulk(material, shape, lithium_sites="48h", limits=self.limits, seed=int(rng.integers(2**62)))
         strain = rng.uniform(self.settings.strain_min, self.settings.strain_max)
         atoms.set_cell(atoms.cell.array * (1 + strain), scale_atoms=True)
         return atoms, f"{material.id}, {len(atoms)} atoms, strain {strain:.3f}"
@@ -214,7 +211,12 @@ class Sampler:
             material = next(m for m in self.materials if m.id == frame.info["material"])
             try:
                 cell = cells.carved_cell(
-                    frame, material, self.limits, self.settings.carve_min_atoms, self.calculator, rng
+                    frame,
+                    material,
+                    self.limits,
+                    rng,
+                    min_atoms=self.settings.carve_min_atoms,
+                    calculator=self.calculator,
                 )
             except StructureError as error:
                 self._record("carved", material.id, None, 0, str(error))

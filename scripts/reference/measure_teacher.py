@@ -1,0 +1,31 @@
+"""Measure the physical sense of a teacher, beside that of the method that labelled its training set."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from argyro.common.extxyz import read_structures
+from argyro.common.files import read_json, replacing
+from argyro.common.jobs import job
+from argyro.config.materials import Material
+from argyro.config.structures import DistanceLimits
+from argyro.reference.properties import elastic_properties, ground_state_properties, repulsion
+from mtpcore.ase import MTP
+
+FRAMES = 12  # of the label set, that atoms are pushed together on
+
+with job(snakemake.log[0]):
+    params = snakemake.params
+    material, limits = Material.model_validate(params.material), DistanceLimits.model_validate(params.limits)
+    calculator = MTP(snakemake.input.potential, material.elements, threads=snakemake.threads)
+    labelled = read_structures(Path(snakemake.input.labels))
+    bulk = [atoms for atoms in labelled if atoms.info["class"] == "bulk" and atoms.info["generation"] > 0]
+    measured = {
+        **ground_state_properties(material, limits, calculator, params.seed),
+        **elastic_properties(material, limits, calculator, params.seed),
+        **repulsion(bulk[:: max(1, len(bulk) // FRAMES)][:FRAMES], calculator, params.seed),
+    }
+    own = read_json(Path(snakemake.input.own))
+    rows = [{"property": name, "teacher": value, "labels": own.get(name)} for name, value in measured.items()]
+    with replacing(Path(snakemake.output[0])) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.5g")

@@ -1,0 +1,248 @@
+"""Reference labels and teachers: what is sampled, held out, weighted, chosen and tabulated."""
+
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.units import GPa, kB
+
+import mtpcore
+from argyro.common.errors import FileError, StructureError
+from argyro.common.extxyz import read_structures, write_structures
+from argyro.config.labels import LabelsConfig
+from argyro.config.materials import Material
+from argyro.config.reference import GenerationConfig, PbeConfig, ReferenceConfig, SamplingConfig, TeacherConfig
+from argyro.config.structures import DistanceLimits
+from argyro.labels.backends.base import Calculation
+from argyro.labels.store import Store
+from argyro.reference.choice import choose
+from argyro.reference.convergence import convergence_table
+from argyro.reference.dataset import shipped, split
+from argyro.reference.dynamics import published_diffusivity
+from argyro.reference.errors import error_table
+from argyro.reference.fitting import configurations, fit_ladder, usable
+from argyro.reference.runs import run
+from argyro.reference.sampling import Sampler, pushed_together
+from argyro.structures.bulk import build_bulk
+from mtpcore.ase import MTP
+
+ROOT = Path(__file__).resolve().parents[2]
+SPECIES = ["Li", "P", "S", "Cl"]
+MATERIALS = [
+    Material(id=f"Li6PS5Cl-{percent}", formula="Li6PS5Cl", anion="Cl", exchange_percent=percent) for percent in (0, 50)
+]
+GENERATION = GenerationConfig(bulk=5, boundary=3, carved=2, contact=4)
+
+
+@pytest.fixture(scope="module")
+def labelled() -> list[Atoms]:
+    """GFN1-xTB labels of 52-atom cells."""
+    frames = read_structures(ROOT / "mtpcore/tests/data/li6ps5cl_gfn1.extxyz.xz")
+    for index, atoms in enumerate(frames):
+        atoms.info.update({"class": "bulk" if index % 3 else "hot", "generation": 0, "source": f"run-{index // 3}"})
+    return frames
+
+
+@pytest.fixture(scope="module")
+def potential() -> mtpcore.Potential:
+    return mtpcore.read_potential(ROOT / "config/reference/teacher/Cl.almtp")
+
+
+def sampler(potential: mtpcore.Potential | None, seed: int = 1) -> Sampler:
+    calculator = None if potential is None else MTP(potential, SPECIES)
+    settings = SamplingConfig(run_ps=0.1, temperatures_K=(300.0, 1200.0))
+    return Sampler(MATERIALS, settings, DistanceLimits(), calculator, seed)
+
+
+def counts(structures: list[Atoms]) -> dict[str, int]:
+    return pd.Series([atoms.info["class"] for atoms in structures]).value_counts().to_dict()
+
+
+def test_first_generation_is_rattled_and_exact_in_number_and_composition() -> None:
+    wanted = GenerationConfig(bulk=5, boundary=3, carved=0, contact=4)
+    sample = sampler(None).sample(wanted)
+    assert counts(sample.structures) == {"bulk": 5, "boundary": 3, "contact": 4}
+    for atoms in sample.structures:
+        numbers = atoms.symbols.formula.count()
+        assert numbers == {element: numbers["P"] * n for element, n in {"Li": 6, "P": 1, "S": 5, "Cl": 1}.items()}
+
+
+def test_later_generation_is_exact_in_number_and_every_attempt_is_on_record(potential: mtpcore.Potential) -> None:
+    sample = sampler(potential).sample(GENERATION)
+    found = counts(sample.structures)
+    assert found["bulk"] + found["hot"] == 5
+    assert (found["boundary"], found["carved"], found["contact"]) == (3, 2, 4)
+    assert sum(record.frames for record in sample.records) >= GENERATION.count
+    assert all(record.ended for record in sample.records if record.frames == 0)
+
+
+def test_same_seed_samples_the_same_structures(potential: mtpcore.Potential) -> None:
+    one, other, another = (sampler(potential, seed).sample(GENERATION).structures for seed in (1, 1, 2))
+    assert all(np.array_equal(a.positions, b.positions) for a, b in zip(one, other, strict=True))
+    assert not all(a.positions.shape == b.positions.shape and np.allclose(a.positions, b.positions)
+                   for a, b in zip(one, another, strict=True))  # fmt: skip
+
+
+def test_sampled_structures_have_few_digits() -> None:
+    sample = sampler(None).sample(GenerationConfig(bulk=2, boundary=1, carved=0, contact=1))
+    for atoms in sample.structures:
+        assert np.array_equal(atoms.positions, atoms.positions.round(5))
+        assert np.array_equal(atoms.cell.array, atoms.cell.array.round(5))
+
+
+def test_contact_is_of_one_pair_only() -> None:
+    frame = build_bulk(MATERIALS[0], (1, 1, 1), lithium_sites="48h", limits=DistanceLimits(), seed=1)
+    for seed in range(5):
+        contact = pushed_together(frame, 1.2, np.random.default_rng(seed))
+        moved = np.flatnonzero(
+            np.linalg.norm(contact.get_positions(wrap=True) - frame.get_positions(wrap=True), axis=1) > 1e-6
+        )
+        assert len(moved) == 1
+        radii = covalent_radii[contact.numbers] + covalent_radii[contact.numbers[moved[0]]]
+        distances = contact.get_all_distances(mic=True)[moved[0]]
+        nearest, second = np.sort(np.delete(distances / radii, moved[0]))[:2]
+        assert 0.6 <= nearest <= 0.9
+        assert distances[distances > 0].min() >= 1.2
+        assert second >= 0.85
+
+
+def test_run_that_breaks_gives_its_last_moments(potential: mtpcore.Potential) -> None:
+    frame = build_bulk(MATERIALS[0], (1, 1, 1), lithium_sites="48h", limits=DistanceLimits(), seed=1)
+    found = run(frame, MTP(potential, SPECIES), 30000.0, length_ps=1.0, count=3, seed=1)
+    assert found.broken
+    assert found.length_ps < 1.0
+    assert len(found.frames) <= 3
+
+
+def test_all_frames_of_a_run_are_on_one_side_of_the_split(labelled: list[Atoms]) -> None:
+    training, held_out = split(labelled, 0.2)
+    sources = [{atoms.info["source"] for atoms in part} for part in (training, held_out)]
+    assert not sources[0] & sources[1]
+    assert len(training) + len(held_out) == len(labelled)
+    assert 0 < len(held_out) < len(labelled) / 2
+    again, _ = split(labelled[:40], 0.2)
+    assert [a.info["source"] for a in again] == [a.info["source"] for a in training if a in labelled[:40]]
+
+
+def test_shipped_labels_are_the_labels_to_the_digits_kept(labelled: list[Atoms], tmp_path: Path) -> None:
+    write_structures(tmp_path / "labels.extxyz.xz", shipped([labelled[:3], labelled[3:5]]))
+    read = read_structures(tmp_path / "labels.extxyz.xz")
+    assert [atoms.info["generation"] for atoms in read] == [0, 0, 0, 1, 1]
+    for atoms, label in zip(read, labelled, strict=False):
+        np.testing.assert_allclose(atoms.arrays["REF_forces"], label.arrays["REF_forces"], atol=5.1e-6)
+        assert atoms.info["REF_energy"] == pytest.approx(label.info["REF_energy"], abs=5.1e-7)
+        np.testing.assert_array_equal(atoms.positions, label.positions)
+
+
+def test_damaged_compressed_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "labels.extxyz.xz"
+    path.write_bytes(lzma.compress(b"2\n")[:-9])
+    with pytest.raises(FileError, match=r"labels\.extxyz\.xz is damaged"):
+        read_structures(path)
+
+
+def test_labels_far_from_any_run_count_less_or_not_at_all(labelled: list[Atoms]) -> None:
+    stretched = labelled[0].copy()
+    stretched.arrays["REF_forces"] *= 100
+    settings = TeacherConfig(max_force_eV_per_angstrom=40.0)
+    assert usable([labelled[0], stretched], settings) == [labelled[0]]
+    weights = [float(c.features["fit_weight"]) for c in configurations([labelled[0], stretched], SPECIES)]
+    assert weights[0] > 0.5
+    assert weights[1] < 1e-3
+
+
+def test_every_rung_of_the_ladder_lowers_the_error(labelled: list[Atoms]) -> None:
+    settings = TeacherConfig(min_dist_angstrom=1.4)
+    errors = []
+    for levels in ([2], [2, 4], [2, 4, 6]):
+        fitted = fit_ladder(labelled[:8], SPECIES, settings, levels=levels, seed=1, threads=2)
+        table = error_table(MTP(fitted, SPECIES), labelled[:8], shift_energies=False)
+        errors.append(table.set_index("class").loc["all", "force_rmse_eV_per_angstrom"])
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_errors_of_known_differences_are_those(labelled: list[Atoms], potential: mtpcore.Potential) -> None:
+    calculator = MTP(potential, SPECIES)
+    frames = []
+    for atoms in labelled[:6]:
+        copy = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True, info=dict(atoms.info))
+        copy.calc = calculator
+        copy.info["REF_energy"] = copy.get_potential_energy() - 0.010 * len(copy)
+        copy.info["REF_stress"] = copy.get_stress() + np.array([0.3, 0.3, 0.3, 0, 0, 0]) * GPa
+        copy.set_array("REF_forces", copy.get_forces() / 0.9)
+        copy.calc = None
+        frames.append(copy)
+    row = error_table(calculator, frames, shift_energies=False).set_index("class").loc["all"]
+    assert row["energy_rmse_meV_per_atom"] == pytest.approx(10.0)
+    assert row["pressure_rmse_GPa"] == pytest.approx(0.3)
+    assert row["force_slope"] == pytest.approx(0.9)
+    assert row["force_rmse_eV_per_angstrom"] == pytest.approx(0.1 * row["force_rms_eV_per_angstrom"])
+    shifted = error_table(calculator, frames, shift_energies=True).set_index("class").loc["all"]
+    assert shifted["energy_rmse_meV_per_atom"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_choice_for_pbe_is_mixed_small_and_refuses_too_few() -> None:
+    def cell(name: str, atoms: int) -> Atoms:
+        return Atoms("Li" * atoms, positions=np.arange(3 * atoms).reshape(-1, 3), cell=[99] * 3, info={"class": name})
+
+    names = ["bulk", "hot", "carved", "boundary"]
+    pool = [cell(name, size) for name in names for size in (52, 60, 104) for _ in range(4)]
+    chosen = choose(pool, PbeConfig(structures=15), seed=1)
+    assert max(len(atoms) for atoms in chosen) <= 66
+    assert [counts(chosen[:k]) for k in (3, 6)] == [dict.fromkeys(("bulk", "hot", "carved"), k // 3) for k in (3, 6)]
+    with pytest.raises(StructureError, match="only 24 of 30"):
+        choose(pool, PbeConfig(structures=30), seed=1)
+
+
+class Scaled:
+    """Forces that depend on a setting in a known way."""
+
+    rungs, code_version, pseudopotentials = 1, "none", {}
+
+    def __init__(self, scale: float) -> None:
+        self.level_of_theory, self.settings, self.scale = f"scale {scale}", {"scale": scale}, scale
+
+    def calculate(self, atoms: Atoms, rung: int) -> Calculation:  # noqa: ARG002
+        forces = np.ones((len(atoms), 3)) * self.scale
+        return Calculation(0.0, forces, -np.array([1, 1, 1, 0, 0, 0]) * self.scale * GPa)
+
+
+def test_convergence_is_told_relative_to_the_settings_in_use(tmp_path: Path) -> None:
+    atoms = Atoms("Li2", positions=[[0, 0, 0], [2, 0, 0]], cell=[5] * 3, pbc=True)
+    table = convergence_table(atoms, [Scaled(1.0), Scaled(1.25)], Store(tmp_path))
+    assert table["force_difference_rms_eV_per_angstrom"].tolist() == pytest.approx([0.0, 0.25])
+    assert table["pressure_difference_GPa"].tolist() == pytest.approx([0.0, 0.25])
+
+
+def test_published_diffusivity_is_the_published_one_at_300_kelvin() -> None:
+    table = ROOT / "config/reference/published_diffusivity.csv"
+    assert published_diffusivity("Cl", 50.0, 300.0, table) == pytest.approx(2.184e-7, rel=0.05)
+    barrier = np.log(published_diffusivity("I", 0.0, 700.0, table) / published_diffusivity("I", 0.0, 350.0, table))
+    assert barrier * kB * 700.0 == pytest.approx(0.694, rel=1e-6)
+    assert published_diffusivity("I", 33.0, 700.0, table) is None
+
+
+def test_impossible_generations_are_refused() -> None:
+    with pytest.raises(ValueError, match="carved must be 0"):
+        ReferenceConfig(generations=(GenerationConfig(),))
+    with pytest.raises(ValueError, match=r"pbe\.generation 1 does not exist; the last is 0"):
+        ReferenceConfig(generations=(GenerationConfig(carved=0),))
+
+
+def test_labels_of_a_system_depend_on_its_own_teacher_only(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(name)
+    one, other = (
+        LabelsConfig.model_validate(
+            {"backend": "mtp", "mtp": {"potentials": {"LiPSCl": tmp_path / "a", "LiPSBr": tmp_path / bromide}}}
+        )
+        for bromide in ("b", "c")
+    )
+    chloride, bromide = {"Li", "P", "S", "Cl"}, {"Li", "P", "S", "Br"}
+    assert one.labelling(chloride) == other.labelling(chloride)
+    assert one.labelling(bromide) != other.labelling(bromide)
+    assert one.refusal({"Li", "P", "S", "I"}) is not None
