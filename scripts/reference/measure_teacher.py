@@ -25,7 +25,7 @@ with job(snakemake.log[0]):
         **elastic_properties(material, limits, calculator, params.seed),
         **repulsion(bulk[:: max(1, len(bulk) // FRAMES)][:FRAMES], calculator, params.seed),
     }
-    own = read_json(Path(snakemake.input.own))
+    own = read_json(Path(snakemake.input.own)) if snakemake.input.own else {}
     rows = [{"property": name, "teacher": value, "labels": own.get(name)} for name, value in measured.items()]
     with replacing(Path(snakemake.output[0])) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.5g")

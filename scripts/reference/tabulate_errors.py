@@ -18,12 +18,13 @@ with job(snakemake.log[0]):
     settings = TeacherConfig.model_validate(params.teacher)
     calculator = MTP(snakemake.input.potential, params.species, threads=snakemake.threads)
     training, held_out = split(read_structures(Path(snakemake.input.labels)), settings.holdout_fraction)
-    pbe = read_structures(Path(snakemake.input.pbe))
     tables = {
         "training": error_table(calculator, usable(training, settings), shift_energies=False),
         "hold-out": error_table(calculator, usable(held_out, settings), shift_energies=False),
-        "PBE": error_table(calculator, pbe, shift_energies=True),
     }
+    if snakemake.input.pbe:
+        pbe = read_structures(Path(snakemake.input.pbe))
+        tables["PBE"] = error_table(calculator, pbe, shift_energies=True)
     joined = pd.concat([table.assign(labels=name) for name, table in tables.items()], ignore_index=True)
     with replacing(Path(snakemake.output[0])) as temporary:
         joined.to_csv(temporary, index=False, float_format="%.5g")

@@ -17,10 +17,10 @@ type FloatArray = npt.NDArray[np.float64]
 
 
 def by_definition(positions: FloatArray, lag: Any) -> FloatArray:
-    total = np.zeros(positions.shape[1:])
+    total: FloatArray = np.zeros(positions.shape[1:])
     for origin in range(len(positions) - lag):
         total += (positions[origin + lag] - positions[origin]) ** 2
-    return total / (len(positions) - lag)
+    return np.asarray(total / (len(positions) - lag), dtype=np.float64)
 
 
 @given(seed=st.integers(0, 2**32), frames=st.integers(3, 70), ions=st.integers(1, 4), scale=st.floats(1e-2, 1e2))

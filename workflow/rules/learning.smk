@@ -93,7 +93,10 @@ def explored_in_round(suffix):
 def decision_of(wildcards, level, round):
     """What followed a round; asks for the round where it is not known yet."""
     job = checkpoints.select_environments.get(
-        system=wildcards.system, repeat=wildcards.repeat, level=level, round=round
+        system=wildcards.system,
+        repeat=wildcards.repeat,
+        level=str(level),
+        round=str(round),
     )
     return read_json(Path(job.output.decision))
 
@@ -122,7 +125,7 @@ def levels_agree(wildcards, level):
     if level == LEARNING.levels[0] or not probed_structures(wildcards):
         return False
     job = checkpoints.compare_levels.get(
-        system=wildcards.system, repeat=wildcards.repeat, level=level
+        system=wildcards.system, repeat=wildcards.repeat, level=str(level)
     )
     return read_json(Path(job.output[0]))["agree"]
 
@@ -169,7 +172,10 @@ def round_before(wildcards):
 def folder_of_round(wildcards, level, round):
     """Folder of a round of the same potential."""
     return ROUND.format(
-        system=wildcards.system, repeat=wildcards.repeat, level=level, round=round
+        system=wildcards.system,
+        repeat=wildcards.repeat,
+        level=str(level),
+        round=str(round),
     )
 
 
@@ -186,7 +192,10 @@ def outcomes_of_round(wildcards, level, round):
 def seeds_of_potential(wildcards):
     """Files of labelled seeds and of ready labels."""
     materials = [m["id"] for m in materials_of_system(wildcards)]
-    return [f"labels/sets/{set}.extxyz" for set in [*(f"{m}-seeds" for m in materials), *IMPORTS]]
+    return [
+        f"labels/sets/{set}.extxyz"
+        for set in [*(f"{m}-seeds" for m in materials), *IMPORTS]
+    ]
 
 
 def inputs_of_fit(wildcards):

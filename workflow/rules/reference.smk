@@ -72,7 +72,6 @@ rule reference_labels:
 
 
 rule sample_reference:
-    priority: 1  # the chain of generations is longer than all labels by PBE beside it
     input:
         sampling_potential,
     output:
@@ -82,6 +81,7 @@ rule sample_reference:
         "logs/reference/{system}-g{generation}-sample.log",
     benchmark:
         "benchmarks/reference/{system}-g{generation}-sample.tsv"
+    priority: 1  # the chain of generations is longer than all labels by PBE beside it
     conda:
         ENVIRONMENT
     threads: 1
@@ -99,7 +99,6 @@ rule sample_reference:
 
 
 use rule label as label_reference with:
-    priority: 1
     input:
         structures="reference/{system}/g{generation}/structures.extxyz",
         sanity="labels/sanity/{system}.json",
@@ -109,6 +108,7 @@ use rule label as label_reference with:
         "logs/reference/{system}-g{generation}-{chunk}.log",
     benchmark:
         "benchmarks/reference/{system}-g{generation}-{chunk}.tsv"
+    priority: 1
     params:
         labels=labelling_of_system,
         store=label_store,
@@ -116,7 +116,6 @@ use rule label as label_reference with:
 
 
 use rule collect_labels as collect_reference with:
-    priority: 1
     input:
         structures="reference/{system}/g{generation}/structures.extxyz",
         outcomes=chunks_of_generation,
@@ -127,6 +126,7 @@ use rule collect_labels as collect_reference with:
         "logs/reference/{system}-g{generation}-labels.log",
     benchmark:
         "benchmarks/reference/{system}-g{generation}-labels.tsv"
+    priority: 1
     params:
         labels=labelling_of_system,
         store=label_store,
@@ -134,7 +134,6 @@ use rule collect_labels as collect_reference with:
 
 
 rule fit_reference:
-    priority: 1
     input:
         labels_up_to_generation,
     output:
@@ -143,6 +142,7 @@ rule fit_reference:
         "logs/reference/{system}-g{generation}-fit.log",
     benchmark:
         "benchmarks/reference/{system}-g{generation}-fit.tsv"
+    priority: 1
     conda:
         ENVIRONMENT
     threads: 1
@@ -260,21 +260,29 @@ use rule collect_labels as collect_pbe with:
 def labels_of_system(wildcards):
     """The large label set of a chemical system, shipped or sampled."""
     if REFERENCE.teacher.labels == "shipped":
-        return str(ROOT / f"config/reference/labels/{wildcards.system}-7net-0.extxyz.xz")
+        return str(
+            ROOT / f"config/reference/labels/{wildcards.system}-7net-0.extxyz.xz"
+        )
     return f"reference/{wildcards.system}/labels.extxyz.xz"
 
 
+def shipped_if_there(name):
+    """A file of config/reference, or nothing."""
+    path = ROOT / "config/reference" / name
+    return str(path) if path.exists() else []
+
+
 def pbe_labels_of_system(wildcards):
-    """The label set by PBE of a chemical system, shipped or sampled."""
+    """The label set by PBE of a chemical system, shipped, if there is one, or sampled."""
     if REFERENCE.teacher.labels == "shipped":
-        return str(ROOT / f"config/reference/labels/{wildcards.system}-pbe.extxyz.xz")
+        return shipped_if_there(f"labels/{wildcards.system}-pbe.extxyz.xz")
     return f"reference/{wildcards.system}/pbe.extxyz.xz"
 
 
 def own_properties_of_system(wildcards):
-    """Properties by the method of the large label set, shipped or measured."""
+    """Properties by the method of the large label set, shipped, if they are, or measured."""
     if REFERENCE.teacher.labels == "shipped":
-        return str(ROOT / f"config/reference/labels/{wildcards.system}-7net-0.json")
+        return shipped_if_there(f"labels/{wildcards.system}-7net-0.json")
     return f"reference/{wildcards.system}/own.json"
 
 
@@ -290,7 +298,10 @@ TRIALS = [
     for kind in ("bulk", "bicrystal")
     for temperature in REFERENCE.trial.temperatures_K
     if material.exchange_percent in REFERENCE.trial.exchange_percent
-    and (kind == "bulk" or material.exchange_percent == REFERENCE.trial.exchange_percent[0])
+    and (
+        kind == "bulk"
+        or material.exchange_percent == REFERENCE.trial.exchange_percent[0]
+    )
 ]
 
 
@@ -313,7 +324,6 @@ rule reference_teachers:
 
 
 rule ship_labels:
-    priority: 1
     input:
         labels_of_all_generations,
     output:
@@ -322,6 +332,7 @@ rule ship_labels:
         "logs/reference/{system}-ship.log",
     benchmark:
         "benchmarks/reference/{system}-ship.tsv"
+    priority: 1
     conda:
         ENVIRONMENT
     threads: 1
@@ -344,7 +355,6 @@ use rule ship_labels as ship_pbe with:
 
 
 rule fit_teacher:
-    priority: 1  # most others wait for it
     input:
         labels_of_system,
     output:
@@ -354,6 +364,7 @@ rule fit_teacher:
         "logs/reference/{system}-teacher-fit.log",
     benchmark:
         "benchmarks/reference/{system}-teacher-fit.tsv"
+    priority: 1  # most others wait for it
     conda:
         ENVIRONMENT
     threads: 1
@@ -440,7 +451,6 @@ rule measure_teacher:
 
 
 rule run_trial:
-    priority: 1
     input:
         potential="reference/{system}/teacher/potential.almtp",
         published=str(ROOT / "config/reference/published_diffusivity.csv"),
@@ -450,6 +460,7 @@ rule run_trial:
         "logs/reference/{system}-{material}-{kind}-{temperature}K.log",
     benchmark:
         "benchmarks/reference/{system}-{material}-{kind}-{temperature}K.tsv"
+    priority: 1
     conda:
         ENVIRONMENT
     threads: 1

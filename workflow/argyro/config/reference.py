@@ -72,7 +72,7 @@ class TeacherConfig(Section):
 
     labels: Literal["shipped", "sampled"] = "shipped"
     """Fit to the labels in config/reference/labels, or to those this campaign samples."""
-    levels: tuple[int, ...] = (8, 12, 16)
+    levels: tuple[int, ...] = (8, 12)
     """The ladder of levels; each starts from the one before."""
     cutoff_angstrom: PositiveFloat = 5.0
     """Atoms farther apart do not interact."""

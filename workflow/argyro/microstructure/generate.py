@@ -70,7 +70,8 @@ def draw_microstructure(
 def _seeds(grains: int, columnar: bool, seed: int) -> FloatArray:  # noqa: FBT001
     """Fractions of the cell, shape (N, 3)."""
     dimensions = 2 if columnar else 3
-    points = qmc.Sobol(dimensions, rng=seed).random_base2(int(np.ceil(np.log2(grains))))[:grains]
+    # With its older keyword scipy scrambles otherwise; published seeds are those of 42 given that way
+    points = qmc.Sobol(dimensions, seed=seed).random_base2(int(np.ceil(np.log2(grains))))[:grains]
     return np.column_stack([points, np.full(grains, 0.5)]) if columnar else points
 
 

@@ -20,7 +20,7 @@ type Kind = Literal["below the frame", "attractive"]
 CLOSEST = 1.2  # angstrom, of two atoms brought together
 APPROACH_STEP = 0.05  # angstrom
 NEIGHBOURS = 4.5  # angstrom; pairs further apart have others between them, which a straight path runs into
-TRIES = 1000  # of a random place
+TRIES = 100  # of a random place
 NOISE = 1e-6  # eV; smaller differences are none
 
 
@@ -159,19 +159,21 @@ def _approaches(frame: Atoms, contacts: DistanceLimits) -> Iterator[_Approach]:
 
 def _displacements(frame: Atoms, contacts: DistanceLimits, count: int, rng: np.random.Generator) -> Iterator[_Approach]:
     """Of random atoms to random places around random others, not nearer than 1.2 angstrom to any."""
-    symbols, drawn = frame.get_chemical_symbols(), 0
-    for _ in range(count * TRIES):
+    symbols, tries = frame.get_chemical_symbols(), count * TRIES
+    while count:
         mover, target = (int(k) for k in rng.choice(len(frame), size=2, replace=False))
         direction = rng.normal(size=3)
         distance = float(rng.uniform(CLOSEST, contacts.between(symbols[mover], symbols[target])))
         place = frame.positions[target] + distance * direction / np.linalg.norm(direction)
         positions = _with_atom_at(frame, mover, place)
+        tries -= 1
         if _distances_from(frame, positions, mover).min() >= CLOSEST - NOISE:
-            drawn += 1
+            count -= 1
             yield _Approach(f"{symbols[mover]}-{symbols[target]}", [distance], [positions], undisturbed=False)
-        if drawn == count:
-            return
-    raise DynamicsError(f"a frame of {frame.get_chemical_formula()} has no room {CLOSEST} angstrom away from all atoms")
+        elif tries <= 0:
+            raise DynamicsError(
+                f"a frame of {frame.get_chemical_formula()} has no room {CLOSEST} angstrom off all atoms"
+            )
 
 
 def _with_atom_at(frame: Atoms, atom: int, place: FloatArray) -> FloatArray:

@@ -18,6 +18,7 @@ from .neighbours import FloatArray, IntArray
 FACE_DEPTH = 6.0  # angstrom: what is further below a face touches nothing across it
 NEUTRAL = 1e-4  # elementary charges per square angstrom: half of it is none
 ON_LATTICE = 1e-6  # lattice vectors
+RECTANGLE = 1e-9  # cosine of an angle that counts as right
 SAME_OPENING = 4  # decimals, of angstrom
 
 
@@ -146,11 +147,14 @@ def openings(lower: Face, upper: Face, cell: FloatArray, shifts: FloatArray, con
     i, j = np.nonzero(depth < distance)
     depth, distance = depth[i, j], distance[i, j]
     plane = cell[:, :2]
-    images = np.array(list(product((-1, 0, 1), repeat=2))) @ plane
+    # In a rectangle rounding finds the nearest image, in other reduced cells it is that or one next to it
+    is_rectangle = abs(plane[0] @ plane[1]) < RECTANGLE * abs(np.linalg.det(plane))
+    images = np.array(list(product((0,) if is_rectangle else (-1, 0, 1), repeat=2))) @ plane
+    inverse = np.linalg.inv(plane)
     needed = np.zeros(len(shifts))
     for index, shift in enumerate(shifts):
         across = upper.positions[j] + shift[:2] - lower.positions[i]
-        across -= np.rint(across @ np.linalg.inv(plane)) @ plane
+        across -= np.rint(across @ inverse) @ plane
         squared = ((across[:, None, :] + images) ** 2).sum(axis=2).min(axis=1)
         touching = squared < distance**2
         rise = np.sqrt(distance[touching] ** 2 - squared[touching]) - depth[touching]
