@@ -69,7 +69,7 @@ def build(of: Material, grains: Microstructure, seed: int = 1, **settings: Any) 
 def from_cif(folder: Path, name: str, text: str, formula: str, **settings: Any) -> Material:
     path = folder / f"{name}.cif"
     path.write_text(text, encoding="utf-8")
-    return Material(**({"id": name, "formula": formula, "anion": "S", "cif": path} | settings))
+    return Material(id=name, formula=formula, anion="S", cif=path, **settings)
 
 
 @pytest.mark.parametrize("number", range(20))

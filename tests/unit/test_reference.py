@@ -49,7 +49,7 @@ def labelled() -> list[Atoms]:
 
 @pytest.fixture(scope="module")
 def potential() -> mtpcore.Potential:
-    return mtpcore.read_potential(ROOT / "config/reference/teacher/Cl.almtp")
+    return mtpcore.read_potential(ROOT / "config/reference/teacher/Cl.mtp")
 
 
 def sampler(potential: mtpcore.Potential | None, seed: int = 1) -> Sampler:

@@ -72,7 +72,7 @@ def test_echelon_form_spans_the_same_lattice(data: st.DataObject) -> None:
 
 @given(matrix=arrays(np.int64, (2, 2), elements=SMALL), modulus=st.integers(1, 12))
 @settings(deadline=None, max_examples=60)
-def test_congruence_lattice_holds_all_solutions_and_no_more(matrix: np.ndarray, modulus: int) -> None:  # type: ignore[type-arg]
+def test_congruence_lattice_holds_all_solutions_and_no_more(matrix: np.ndarray, modulus: int) -> None:
     basis = congruence_lattice(matrix, modulus)
     assert (basis @ matrix % modulus == 0).all()
     # As many of the vectors modulo the number as the index says
@@ -82,7 +82,7 @@ def test_congruence_lattice_holds_all_solutions_and_no_more(matrix: np.ndarray, 
 
 @given(vectors=arrays(np.float64, (2, 2), elements=st.floats(-5, 5)))
 @settings(deadline=None, max_examples=40)
-def test_reduced_pair_is_the_shortest(vectors: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_reduced_pair_is_the_shortest(vectors: np.ndarray) -> None:
     assume(abs(np.linalg.det(vectors)) > 0.1)
     pair = shortest_pair(*vectors)
     assert abs(np.linalg.det(pair)) == pytest.approx(abs(np.linalg.det(vectors)))
