@@ -20,12 +20,11 @@ from argyro.common.mpi import command
 
 DECK, DATA, LOG, OUTPUT = "in.lammps", "structure.data", "log.lammps", "output.txt"
 TAIL = 15  # lines of LAMMPS's output shown in an error
-BURST = re.compile(
-    r"Lost atoms|Non-numeric|out of range|neighbor bins|box dimensions|Atoms \d+ and \d+ coincide|"
-    r"on the edge|Too many neighbor|must be within the simulation box",
-    re.IGNORECASE,
-)
-"""What LAMMPS says of a system that flew apart, as opposed to commands or files that are wrong."""
+SETUP_DONE = "Per MPI rank memory allocation"  # printed before the first step
+BURST = re.compile(r"Lost atoms|Non-numeric|Atoms \d+ and \d+ coincide", re.IGNORECASE)
+"""What LAMMPS says of a system that has flown apart before its first step."""
+NO_BURST = re.compile(r"Cannot|Failed to|memory", re.IGNORECASE)
+"""What it says later on that has another reason: a full disk, or too little memory."""
 
 
 class BurstError(DynamicsError):
@@ -141,8 +140,9 @@ def _program() -> tuple[str, dict[str, str]]:
 
 
 def _raise_error(folder: Path, text: str, code: int) -> None:
-    errors = [line for line in text.splitlines() if line.startswith("ERROR")]
-    if any(BURST.search(line) for line in errors):
-        raise BurstError(errors[0])
+    before, _, error = text.partition("ERROR")
+    message = f"ERROR{error}".splitlines()[0]
+    if error and (BURST.search(message) or (SETUP_DONE in before and not NO_BURST.search(message))):
+        raise BurstError(message)
     tail = "\n".join(text.splitlines()[-TAIL:])
     raise DynamicsError(f"LAMMPS ended with code {code} in {folder}; its last lines:\n{tail}")
