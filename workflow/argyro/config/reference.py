@@ -56,8 +56,8 @@ class PbeConfig(Section):
     """How many, per chemical system: a third hot, up to a third carved, the rest bulk at most as hot as 1000 K."""
     max_atoms: PositiveInt = 66
     """Largest cell."""
-    gpaw: GpawConfig = GpawConfig(cutoff_eV=350.0, kpoints=(1, 1, 1), smearing_eV=0.05, energy_tolerance=1e-5)
-    """Settings."""
+    gpaw: GpawConfig = GpawConfig()
+    """Settings; null: those of the protocol moderate."""
     convergence: tuple[GpawConfig, ...] = (
         GpawConfig(cutoff_eV=300.0),
         GpawConfig(cutoff_eV=400.0),
