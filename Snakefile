@@ -23,7 +23,9 @@ except ConfigError as error:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/structures.smk"
 include: "workflow/rules/labels.smk"
+include: "workflow/rules/common_learning.smk"
 include: "workflow/rules/learning.smk"
+include: "workflow/rules/common_reference.smk"
 include: "workflow/rules/reference.smk"
 
 

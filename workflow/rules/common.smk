@@ -6,6 +6,7 @@ from argyro.config.labels import LabelsConfig
 NOTHING = "(?!)"  # a pattern that no name fits
 ENVIRONMENT = str(ROOT / "envs/environment.yaml")
 MATERIALS = {material.id: material for material in settings.materials}
+SYSTEMS = sorted({material.chemical_system for material in settings.materials})
 SHAPE = "x".join(map(str, settings.structures.bulk.supercell))
 BULK = [
     f"{material}-bulk-{SHAPE}-a{arrangement}"

@@ -1,0 +1,116 @@
+# What rules of the reference campaign need to know.
+REFERENCE = settings.reference
+
+
+def pbe_labelling(**changes):
+    """Settings of labels by PBE, some of them changed."""
+    own = REFERENCE.pbe.gpaw.model_dump() | changes
+    section = LabelsConfig(backend="gpaw", gpaw=own, gates=settings.labels.gates)
+    return section.labelling(set())
+
+
+PBE_LABELLING = pbe_labelling()
+
+
+PBE_VARIANTS = [
+    pbe_labelling(**variant.model_dump(exclude_none=True))
+    for variant in REFERENCE.pbe.convergence
+]
+
+
+def chunks_of_generation(wildcards):
+    """Outcomes of all labelling jobs of a generation."""
+    count = REFERENCE.generations[int(wildcards.generation)].count
+    jobs = -(-count // settings.labels.chunk_size)
+    folder = f"reference/{wildcards.system}/g{wildcards.generation}/outcomes"
+    return [f"{folder}/{chunk}.json" for chunk in range(jobs)]
+
+
+def sampling_potential(wildcards):
+    """What samples a generation: nothing the first, else a potential of those before."""
+    generation = int(wildcards.generation)
+    return (
+        f"reference/{wildcards.system}/g{generation - 1}/potential.mtp"
+        if generation
+        else []
+    )
+
+
+def labels_up_to_generation(wildcards):
+    """Labels of a generation and of all before."""
+    generations = range(int(wildcards.generation) + 1)
+    return [f"reference/{wildcards.system}/g{g}/labels.extxyz" for g in generations]
+
+
+def generation_of(wildcards):
+    """Settings of a generation."""
+    return settings_of(REFERENCE.generations[int(wildcards.generation)])
+
+
+def settings_of_sampling_fits():
+    """Settings of the fits in between: those of the teacher but its ladder and what it is fitted to."""
+    return REFERENCE.teacher.model_dump(
+        mode="json", exclude={"labels", "levels", "holdout_fraction"}
+    )
+
+
+def level_of_generation(wildcards):
+    """Level of the potential that is fitted after a generation."""
+    return REFERENCE.generations[int(wildcards.generation)].level
+
+
+def labels_of_system(wildcards):
+    """The large label set of a chemical system, shipped or sampled."""
+    if REFERENCE.teacher.labels == "shipped":
+        return str(
+            ROOT / f"config/reference/labels/{wildcards.system}-7net-0.extxyz.xz"
+        )
+    return f"reference/{wildcards.system}/labels.extxyz.xz"
+
+
+def shipped_if_there(name):
+    """A file of config/reference, or nothing."""
+    path = ROOT / "config/reference" / name
+    return str(path) if path.exists() else []
+
+
+def pbe_labels_of_system(wildcards):
+    """The label set by PBE of a chemical system, shipped, if there is one, or sampled."""
+    if REFERENCE.teacher.labels == "shipped":
+        return shipped_if_there(f"labels/{wildcards.system}-pbe.extxyz.xz")
+    return f"reference/{wildcards.system}/pbe.extxyz.xz"
+
+
+def own_properties_of_system(wildcards):
+    """Properties by the method of the large label set, shipped, if they are, or measured."""
+    if REFERENCE.teacher.labels == "shipped":
+        return shipped_if_there(f"labels/{wildcards.system}-7net-0.json")
+    return f"reference/{wildcards.system}/own.json"
+
+
+def labels_of_all_generations(wildcards):
+    """Labels of all generations of a chemical system."""
+    generations = range(len(REFERENCE.generations))
+    return [f"reference/{wildcards.system}/g{g}/labels.extxyz" for g in generations]
+
+
+TRIALS = [
+    f"{material.id}-{kind}-{temperature}K"
+    for material in settings.materials
+    for kind in ("bulk", "bicrystal")
+    for temperature in REFERENCE.trial.temperatures_K
+    if material.exchange_percent in REFERENCE.trial.exchange_percent
+    and (
+        kind == "bulk"
+        or material.exchange_percent == REFERENCE.trial.exchange_percent[0]
+    )
+]
+
+
+def trials_of_system(wildcards):
+    """Reports of all trials of a chemical system."""
+    return [
+        f"reference/{wildcards.system}/teacher/trials/{trial}.json"
+        for trial in TRIALS
+        if MATERIALS[trial.rsplit("-", 2)[0]].chemical_system == wildcards.system
+    ]
