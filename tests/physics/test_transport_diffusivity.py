@@ -81,7 +81,8 @@ def test_intervals_cover_the_truth_as_often_as_they_say(frames: int, ions: int, 
     mean = np.mean([each.D_cm2_per_s for each in accepted])
     spread = np.std([each.D_cm2_per_s for each in accepted])
     assert mean == pytest.approx(D * 1e-4, abs=4 * spread / np.sqrt(len(accepted)) + 0.005 * D * 1e-4)
-    assert np.mean([each.error_cm2_per_s for each in accepted]) == pytest.approx(spread, rel=0.15)
+    # Where replicas scatter the larger of two estimates is taken: on average too much, never too little
+    assert 0.85 * spread < np.mean([each.error_cm2_per_s for each in accepted]) < 1.25 * spread
     assert np.mean([each.offset_angstrom2 for each in accepted]) == pytest.approx(6 * cage**2, abs=0.1)
 
 

@@ -92,7 +92,7 @@ def polycrystal_atoms(wildcards):
 
 def polycrystal_memory(wildcards):
     """Memory of building a polycrystal, MB."""
-    return 1000 + int(polycrystal_atoms(wildcards) / 300)
+    return 1000 + int(polycrystal_atoms(wildcards) / 1000)
 
 
 def seed_of_job(*names):

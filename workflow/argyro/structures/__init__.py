@@ -1,1 +1,1 @@
-"""Atomic structures: bulk cells and seeds, each with a report that proves it sound."""
+"""Atomic structures: bulk cells, seeds, bicrystals and polycrystals, each with a report that proves it sound."""
