@@ -31,7 +31,7 @@ with job(snakemake.log[0]):
                 folder=output.parent / f"run-{sampler.number}",
                 seed=seed_for(params.seed, sampler.number),
             )
-            records.append(record.as_dict() | {"broke": record.broke})
+            records.append(record.as_dict())
             snapshots += found
     write_structures(Path(snakemake.output.snapshots), snapshots)
     write_json(output, {"explorations": records, "wall_s": watch.wall_s, "core_s": watch.core_s})

@@ -137,6 +137,7 @@ def test_inside_grains_no_body_is_missing() -> None:
         expected = volume / (material.cubic_lattice_constant**3 / 4)
         assert (inside & (atoms.symbols == "P")).sum() == pytest.approx(expected, rel=0.06)
         assert (inside & (atoms.symbols == "Li")).sum() == pytest.approx(6 * expected, rel=0.06)
+        assert (inside & (atoms.symbols == "Cl")).sum() == pytest.approx(expected, rel=0.06)
 
 
 def test_columns_are_perfect_along_their_axis() -> None:
@@ -177,15 +178,29 @@ def test_other_chemistry_with_rigid_units_is_built(tmp_path: Path) -> None:
     material = from_cif(tmp_path, "thiophosphate", THIOPHOSPHATE, "Li3PS4")
     boundary = Boundary(name="twin", axis=None, plane=(1, 1, 0), angle_degrees=180)
     bicrystal = build_bicrystal(material, boundary, min_grain_angstrom=15, limits=LIMITS, seed=1)
-    for atoms in (bicrystal, build(material, cube(30, 3))):
+    for atoms in (bicrystal, build(material, cube(45, 2))):
         report = validate(atoms, material, LIMITS)
         assert report.ok
         assert report.rigid_units["PS4"] == {"whole": len(atoms) // 8, "broken": 0}
+        # As many ions as occupancies say, not as many as there is room for, which would be four
+        inside = atoms.arrays["boundary_distance_angstrom"] > 5
+        lithium, phosphorus = (int((inside & (atoms.symbols == element)).sum()) for element in ("Li", "P"))
+        assert lithium / phosphorus == pytest.approx(3, rel=0.12)
     with pytest.raises(StructureError, match=r"share no cell in the plane \[1, 0, 0\]; with axis: null"):
         build_bicrystal(
             material, boundary.model_copy(update={"axis": (0, 0, 1), "plane": (1, 0, 0), "angle_degrees": 30.0}),
             min_grain_angstrom=15, limits=LIMITS, seed=1,
         )  # fmt: skip
+
+
+def test_boundaries_of_crystals_with_inversion_are_alike_even_if_planes_differ(tmp_path: Path) -> None:
+    asymmetric = Boundary(name="asymmetric", plane=(1, -1, 1), sigma=9, angle_degrees=38.94)
+    sulfide = from_cif(tmp_path, "sulfide", SULFIDE, "Li2S", rigid_units=())
+    for material, alike in ((sulfide, True), (argyrodite(), False)):
+        atoms = build_bicrystal(material, asymmetric, min_grain_angstrom=15, limits=LIMITS, seed=1)
+        assert atoms.info["boundaries_equivalent"] == alike
+        gaps = atoms.info["gaps_angstrom"]
+        assert (gaps[0] == pytest.approx(gaps[1])) == alike
 
 
 def test_other_chemistry_without_rigid_units_is_built(tmp_path: Path) -> None:

@@ -216,8 +216,8 @@ FIT = {
 
 def test_ledger_adds_up_what_a_round_asked_for_and_got() -> None:
     jobs = [
-        {"explorations": [explored().as_dict() | {"broke": False}], "wall_s": 1.0, "core_s": 0.5},
-        {"explorations": [explored("burst", 9.0).as_dict() | {"broke": True}], "wall_s": 2.0, "core_s": 1.0},
+        {"explorations": [explored().as_dict()], "wall_s": 1.0, "core_s": 0.5},
+        {"explorations": [explored("burst", 9.0).as_dict()], "wall_s": 2.0, "core_s": 1.0},
     ]
     rejection = {"environment": {}, "reason": "distance", "message": ""}
     selection = {
@@ -251,6 +251,12 @@ def test_ledger_adds_up_what_a_round_asked_for_and_got() -> None:
     )
     assert table["grade_before_p50"].dtype == float
     assert len(table) == 2
+
+
+def test_what_became_of_a_sampler_is_read_back_as_written() -> None:
+    for record in (explored(), explored("burst", 9.0)):
+        assert Exploration.from_dict(json.loads(json.dumps(record.as_dict()))) == record
+    assert [explored(status).broke for status in ("finished", "enough", "grade")] == [False, False, True]
 
 
 def test_files_of_rounds_are_sorted_by_level_and_number() -> None:

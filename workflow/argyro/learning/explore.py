@@ -60,13 +60,14 @@ class Exploration:
         return self.status in BROKEN
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return asdict(self)
+        """As JSON holds it, with ``broke``."""
+        return asdict(self) | {"broke": self.broke}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Exploration":
         """From what `as_dict` gave."""
-        return cls(**content | {"sampler": Sampler(**content["sampler"])})
+        own = {name: value for name, value in content.items() if name != "broke"}
+        return cls(**own | {"sampler": Sampler(**content["sampler"])})
 
 
 def explore(

@@ -186,8 +186,8 @@ def choose(found: list[Stacking], candidate: int, *, allow_charged: bool, name: 
         least = min(abs(stacking.charge) for stacking in found)
         raise StructureError(
             f"boundary {name}: the grains meet with opposite polar directions, so that all terminations leave a "
-            f"charge, {least:.4f} e per square angstrom at least; rotate by the supplementary angle the other "
-            "way round, or set allow_charged"
+            f"charge, {least:.4f} e per square angstrom at least; take another angle of the same "
+            "Sigma, or set allow_charged"
         )
     raise StructureError(
         f"boundary {name} has {len(allowed)} different stackings, numbered from 0; there is no number {candidate}: ask "
