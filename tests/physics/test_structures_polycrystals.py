@@ -1,7 +1,6 @@
 """Polycrystals keep their chemistry, and their grains are the crystals they are said to be."""
 
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -178,14 +177,16 @@ def test_other_chemistry_with_rigid_units_is_built(tmp_path: Path) -> None:
     material = from_cif(tmp_path, "thiophosphate", THIOPHOSPHATE, "Li3PS4")
     boundary = Boundary(name="twin", axis=None, plane=(1, 1, 0), angle_degrees=180)
     bicrystal = build_bicrystal(material, boundary, min_grain_angstrom=15, limits=LIMITS, seed=1)
-    for atoms in (bicrystal, build(material, cube(45, 2))):
+    polycrystal = build(material, cube(45, 2))
+    for atoms in (bicrystal, polycrystal):
         report = validate(atoms, material, LIMITS)
         assert report.ok
         assert report.rigid_units["PS4"] == {"whole": len(atoms) // 8, "broken": 0}
-        # As many ions as occupancies say, not as many as there is room for, which would be four
-        inside = atoms.arrays["boundary_distance_angstrom"] > 5
-        lithium, phosphorus = (int((inside & (atoms.symbols == element)).sum()) for element in ("Li", "P"))
-        assert lithium / phosphorus == pytest.approx(3, rel=0.12)
+    # Inside, as many ions as occupancies say, not as many as there is room for, which would be four
+    inside = polycrystal.arrays["boundary_distance_angstrom"] > 5
+    lithium, phosphorus = (int((inside & (polycrystal.symbols == element)).sum()) for element in ("Li", "P"))
+    assert phosphorus > 100
+    assert lithium / phosphorus == pytest.approx(3, rel=0.12)
     with pytest.raises(StructureError, match=r"share no cell in the plane \[1, 0, 0\]; with axis: null"):
         build_bicrystal(
             material, boundary.model_copy(update={"axis": (0, 0, 1), "plane": (1, 0, 0), "angle_degrees": 30.0}),
@@ -212,9 +213,7 @@ def test_other_chemistry_without_rigid_units_is_built(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_fifty_thousand_atoms_take_less_than_a_minute() -> None:
-    grains = cube(100, 5)
-    start = perf_counter()
-    atoms = build(argyrodite(), grains)
+def test_fifty_thousand_atoms_are_built_and_sound() -> None:
+    atoms = build(argyrodite(), cube(100, 5))
     assert len(atoms) > 45_000
-    assert perf_counter() - start < 60
+    assert validate(atoms, argyrodite(), LIMITS).ok
