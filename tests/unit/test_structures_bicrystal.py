@@ -81,6 +81,16 @@ def test_grain_and_distance_arrays_say_where_atoms_are() -> None:
     assert regions.tessellation.boundary_area == pytest.approx(area)
 
 
+def test_slabs_of_unequal_thickness_meet_where_the_boundaries_are() -> None:
+    atoms = build()
+    height = atoms.cell.array[2, 2]
+    atoms.info["boundary_z_angstrom"] = 0.3 * height
+    tessellation = tessellate(bicrystal_microstructure(atoms, "unequal", 1))
+    np.testing.assert_allclose(tessellation.volumes / atoms.get_volume(), [0.3, 0.7], atol=1e-9)
+    points = np.linspace(0.01, 0.99, 50)[:, None] * [0, 0, height]
+    assert (Regions(tessellation).find(points).grain == (points[:, 2] > 0.3 * height)).all()
+
+
 @pytest.mark.parametrize("name", ["S3_-111", "S11_50.48"])
 def test_slabs_of_oblique_cells_are_a_microstructure_too(name: str) -> None:
     boundary = next(b for b in BicrystalsConfig().boundaries if b.name == name)

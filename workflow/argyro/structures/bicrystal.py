@@ -99,8 +99,8 @@ def bicrystal_microstructure(atoms: Atoms, name: str, seed: int) -> Microstructu
     """
     height = float(atoms.cell.array[2, 2])
     below = float(atoms.info["boundary_z_angstrom"]) / height
-    # Of seeds half a period apart, radical planes lie at 0 and z if the weights differ by (2 z - height) height / 2
-    weight = (2 * below - 1) * height**2 / 2
+    # Between seeds half a period d apart the plane is (d^2 + w) / (2 d) from the first, which should be half a slab
+    weight = (2 * below - 1) * height**2 / 4
     return Microstructure(
         name=name,
         seed=seed,

@@ -203,7 +203,7 @@ def polycrystal_details(atoms: Atoms, microstructure: Microstructure) -> dict[st
     tessellation = tessellate(microstructure)
     return {
         **atoms.info,
-        "grain_diameters_angstrom": np.cbrt(6 * tessellation.volumes / np.pi).round(6).tolist(),
+        "volumes_of_grains_angstrom3": tessellation.volumes.round(6).tolist(),
         "atoms_of_grains": np.bincount(atoms.arrays["grain"], minlength=microstructure.grains).tolist(),
         "boundary_area_per_volume_per_angstrom": tessellation.boundary_area / microstructure.volume,
     }
