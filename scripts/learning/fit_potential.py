@@ -37,9 +37,8 @@ with job(snakemake.log[0]):
         start = starting_potential(
             settings.fit, params.species, rung.level, read_potential_file(Path(before)) if before else None, params.seed
         )
-        fitted, outcome = open_fitter(settings).fit(
-            start, training, params.species, seed=params.seed, folder=output.parent / "fit"
-        )
+        fitter = open_fitter(settings, first_of_level=int(snakemake.wildcards.round) == 0)
+        fitted, outcome = fitter.fit(start, training, params.species, seed=params.seed, folder=output.parent / "fit")
         potential = with_active_set(fitted, training, params.species, settings.mode)
         report = {
             "reason": outcome.reason,

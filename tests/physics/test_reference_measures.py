@@ -1,7 +1,5 @@
 """Measures of a potential give what theory and published tables say of potentials whose answers are known."""
 
-import lzma
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,7 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.lj import LennardJones
 from ase.calculators.tersoff import Tersoff, TersoffParameters
-from ase.io import read
 
-import mtpcore
 from argyro.common.errors import DynamicsError
 from argyro.config.materials import Material, RigidUnit
 from argyro.config.structures import DistanceLimits
@@ -31,12 +27,11 @@ from argyro.reference.measures import (
 from argyro.reference.short_range import short_range
 from argyro.structures.bulk import build_bulk
 from mtpcore.ase import MTP
-from mtpcore.configuration import Configuration
 
 type FloatArray = npt.NDArray[np.float64]
 
 SPECIES = ("Li", "P", "S", "Cl")
-LABELS = Path(__file__).parents[2] / "mtpcore/tests/data/li6ps5cl_gfn1.extxyz.xz"
+ROOT = Path(__file__).parents[2]
 CORNERS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
 SIGMA, EPSILON = 3.4, 0.2
 
@@ -229,54 +224,44 @@ def test_cell_without_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         short_range([argon(1.2)], LennardJones(sigma=0.5, rc=2.0), DistanceLimits(), seed=1)
 
 
-# ------------------------------------------------------------------ a potential of real labels
+# ------------------------------------------------------------------ the teacher that ships with the project
 
 
 @pytest.fixture(scope="module")
-def frames() -> list[Atoms]:
-    with lzma.open(LABELS, "rt") as file:
-        found = read(StringIO(file.read()), index=":", format="extxyz")
-    assert isinstance(found, list)
-    return found
-
-
-@pytest.fixture(scope="module")
-def calculator(frames: list[Atoms]) -> MTP:
-    """Level 8, fitted to labels of GFN1-xTB."""
-    training = [Configuration.from_atoms(atoms, SPECIES) for atoms in frames[:40]]
-    start = mtpcore.new_potential(8, 4, min_dist=1.5, max_dist=5.0)
-    settings = mtpcore.FitSettings(hops=0, threads=1, max_iterations=15)
-    return MTP(mtpcore.fit(start, training, settings=settings).potential, SPECIES, threads=1)
+def calculator() -> MTP:
+    return MTP(ROOT / "config/reference/teacher/Cl.mtp", SPECIES, threads=1)
 
 
 @pytest.fixture(scope="module")
 def ground_state(calculator: MTP) -> GroundState:
     material = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
-    atoms = build_bulk(material, (1, 1, 1), lithium_sites="48h", limits=DistanceLimits(), seed=1)
+    atoms = build_bulk(material, (1, 1, 1), lithium_sites="24g", limits=DistanceLimits(), seed=1)
+    atoms.rattle(0.02, seed=1)
     return cubic_ground_state(atoms, calculator)
 
 
-def test_fitted_argyrodite_is_a_stable_crystal_of_a_sensible_size(ground_state: GroundState, calculator: MTP) -> None:
-    """Labels are at edges of 9.8 to 10.2 angstrom; argyrodites have bulk moduli of 20 to 40 GPa."""
-    assert 9.5 < ground_state.lattice_constant_angstrom < 10.3
+def test_argyrodite_is_a_stable_and_soft_crystal_of_the_right_size(ground_state: GroundState, calculator: MTP) -> None:
+    """9.86 angstrom in experiment, 10.3 by PBE; DFT's bulk modulus is 29 GPa (Deng, J. Electrochem. Soc. 163, A67)."""
+    assert 9.8 < ground_state.lattice_constant_angstrom < 10.35
     found = elastic_constants(ground_state.atoms, calculator)
     assert found.is_stable
-    assert 10 < found.bulk_modulus_GPa < 60
+    assert 15 < found.bulk_modulus_GPa < 40
+    assert found.C11_GPa > found.C12_GPa
     curve = energy_volume(ground_state.atoms, calculator)
-    assert curve.equilibrium_volume_angstrom3 ** (1 / 3) == pytest.approx(
-        ground_state.lattice_constant_angstrom, rel=2e-3
-    )
+    edge = curve.equilibrium_volume_angstrom3 ** (1 / 3)
+    assert edge == pytest.approx(ground_state.lattice_constant_angstrom, rel=2e-3)
     assert curve.bulk_modulus_GPa == pytest.approx(found.bulk_modulus_GPa, rel=0.25)
 
 
-def test_fitted_tetrahedra_are_stiff(ground_state: GroundState, calculator: MTP) -> None:
+def test_tetrahedra_breathe_as_in_experiment(ground_state: GroundState, calculator: MTP) -> None:
+    """Raman: 420 to 430 per cm; PBE is a few per cent softer."""
     found = unit_vibrations(ground_state.atoms, calculator, RigidUnit())
     assert found.imaginary == 0
     assert len(found.breathing_per_cm) == 4
-    assert 300 < found.breathing_per_cm.min() < found.breathing_per_cm.max() < 550
+    assert 370 < found.breathing_per_cm.min() < found.breathing_per_cm.max() < 450
 
 
-def test_what_the_fitted_potential_makes_of_close_atoms_is_reported(frames: list[Atoms], calculator: MTP) -> None:
-    found = short_range(frames[:2], calculator, DistanceLimits(), displacements=10, seed=1)
-    assert found.approaches == 20
+def test_close_atoms_are_tried_in_every_pair_of_elements(ground_state: GroundState, calculator: MTP) -> None:
+    found = short_range([ground_state.atoms], calculator, DistanceLimits(), displacements=10, seed=1)
+    assert (found.approaches, found.displacements) == (10, 10)
     assert np.isfinite(found.lowest_eV)

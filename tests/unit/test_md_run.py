@@ -289,6 +289,10 @@ def test_run_ends_where_the_potential_knows_nothing_and_keeps_what_came_before(
     assert steps[-1] == result.steps
     assert max(snapshot.info["largest_grade"] for snapshot in kept[:-1]) <= 3.0
     np.testing.assert_allclose(calculator.grades(result.final()).max(), result.largest_grade, rtol=1e-6)
+    unkept = replace(asked, grading=Grading(every=5, select=None, stop=3.0))
+    again = run_md(crystal(), potential, unkept, tmp_path, seed=1)
+    assert (again.status, again.steps, again.snapshots()) == ("grade", result.steps, [])
+    assert again.largest_grade == pytest.approx(result.largest_grade, rel=1e-6)
 
 
 def test_run_ends_when_enough_structures_were_kept(tmp_path: Path, potential: PotentialFile) -> None:
@@ -355,6 +359,13 @@ def test_what_lammps_does_not_take_is_an_error(tmp_path: Path, potential: Potent
 def test_intervals_that_do_not_fit_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(DynamicsError, match=message):
         settings(**wrong)
+
+
+def test_stream_of_an_element_that_the_potential_does_not_know_is_refused(
+    tmp_path: Path, potential: PotentialFile
+) -> None:
+    with pytest.raises(DynamicsError, match="'sodium' keeps Na; the potential knows Cu, Au"):
+        run_md(crystal(), potential, settings(streams=(Stream("sodium", 10, ("Na",)),)), tmp_path, seed=1)
 
 
 def test_nve_with_a_ramp_is_refused() -> None:

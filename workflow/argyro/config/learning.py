@@ -95,13 +95,20 @@ class FitConfig(Section):
     hops: int = Field(default=20, ge=0)
     """How long the very first fit looks for a good basin."""
     max_iterations: PositiveInt = 100
-    """Most iterations of a fit."""
+    """Most iterations of the first fit of a level."""
+    refit_iterations: PositiveInt | None = None
+    """Most iterations of the others; null: as many."""
     tolerance: PositiveFloat = 3e-3
     """A fit ends when ten iterations lower the loss by a smaller part than this."""
     segment_iterations: PositiveInt = 25
     """Iterations between checkpoints."""
     holdout_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Part of the seeds that is never fitted to and tells the error."""
+
+    @property
+    def again(self) -> Self:
+        """The same for fits after the first of a level."""
+        return self.model_copy(update={"max_iterations": self.refit_iterations or self.max_iterations})
 
 
 class MlipConfig(Section):

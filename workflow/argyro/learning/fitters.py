@@ -58,9 +58,15 @@ class Fitter(Protocol):
         ...
 
 
-def open_fitter(settings: LearningConfig) -> Fitter:
-    """The fitter a configuration asks for."""
-    return MlipFitter(settings.fit, settings.mlip) if settings.backend == "mlip" else MtpcoreFitter(settings.fit)
+def open_fitter(settings: LearningConfig, *, first_of_level: bool) -> Fitter:
+    """The fitter a configuration asks for.
+
+    Args:
+        settings: Of learning.
+        first_of_level: Whether the level has not been fitted before.
+    """
+    own = settings.fit if first_of_level else settings.fit.again
+    return MlipFitter(own, settings.mlip) if settings.backend == "mlip" else MtpcoreFitter(own)
 
 
 def starting_potential(

@@ -1,5 +1,7 @@
 """LAMMPS's commands of a run's segments."""
 
+from argyro.common.errors import DynamicsError
+
 from .lammps import DATA, PotentialFile
 from .settings import Ensemble, Grading, RunSettings, Stream
 
@@ -105,8 +107,13 @@ def _types(potential: PotentialFile, elements: tuple[str, ...]) -> str:
 def _dump(stream: Stream, potential: PotentialFile) -> str:
     group, lines = "all", []
     if stream.elements is not None:
+        if not (types := _types(potential, stream.elements)):
+            raise DynamicsError(
+                f"the stream '{stream.name}' keeps {', '.join(stream.elements)}; the potential knows "
+                f"{', '.join(potential.species)}"
+            )
         group = f"kept_{stream.name}"
-        lines = [f"group {group} type {_types(potential, stream.elements)}"]
+        lines = [f"group {group} type {types}"]
     lines += [
         f"dump {stream.name} {group} custom {stream.every} {dump_name(stream)} xu yu zu",
         f"dump_modify {stream.name} sort id",

@@ -79,10 +79,10 @@ class RunResult:
         return read_structures(self.folder / SNAPSHOTS_FILE) if self.snapshot_count else []
 
     def final(self) -> Atoms:
-        """The structure at the end, positions unwrapped, with momenta.
+        """The structure at the end, positions unwrapped, with momenta; of a burst system, at its last checkpoint.
 
         Raises:
-            FileError: the system flew apart in the first segment; there is none.
+            FileError: the system flew apart before the first checkpoint.
         """
         return read_structure(self.folder / FINAL_FILE)
 

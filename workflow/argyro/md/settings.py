@@ -22,8 +22,8 @@ class Ensemble:
         end_temperature: Reached linearly over the whole run, K; None: as at the start.
         thermostat_time: Time constant, ps.
         pressure: GPa; of ``npt``.
-        coupling: What the barostat changes: the volume, the length of the third cell vector along z (the normal of a
-            bicrystal), or all three lengths.
+        coupling: What the barostat changes: the volume; the extent normal to the first two cell vectors, as of a
+            bicrystal's boundary; or all three lengths.
         barostat_time: Time constant, ps.
     """
 

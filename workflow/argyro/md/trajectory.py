@@ -248,8 +248,8 @@ class Trajectory:
     def _positions(self, table: pa.Table) -> FloatArray:
         precision = float(self.metadata["precision_angstrom"])
         try:
-            axes = [_flat(table[axis]).reshape(len(table), -1).T for axis in AXES]
-            return np.stack(axes, axis=-1) * precision
+            axes = [_flat(table[axis]).reshape(len(table), -1) for axis in AXES]
+            return np.stack(axes).transpose() * precision  # in memory still atom by atom, as in the file
         except ValueError as error:
             raise _damaged(self.path, error) from None
 

@@ -7,7 +7,7 @@ the slope is a mean over ions of slopes of their own, and the scatter of these g
 time: no model of the noise enters it. Where replicas scatter more than their ions explain, their scatter counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple
@@ -22,8 +22,10 @@ from .displacements import FloatArray, IntArray, SquaredDisplacements
 CM2_PER_S = 1e-4  # of one square angstrom per picosecond
 FEWEST_LAGS = 5
 SHORTEST_WINDOW = 2.5  # the last lag over the first
+GROWTH = 1.4  # from one trial of a first lag to the next
 SIGNIFICANCE = 0.01  # of the test whether replicas scatter more than ions explain
 LEAST_EXPONENT = 0.8  # of the mean squared displacement, which the interval has to exclude
+BOUND = 3.0  # standard errors above a slope
 LEAST_SLOPE = 3.0  # in its standard errors
 UNSEEN_HOPS = 3.0  # none seen: with 95 % confidence there were fewer to be expected (Poisson)
 
@@ -69,10 +71,10 @@ class NotDiffusive:
     Attributes:
         reason: ``too few hops``: the MSD, or what of it is not cages, stays below the squared hop length, or its slope
             is not three standard errors above 0; ``too short``: it exceeds that length, but too late;
-            ``subdiffusive``: its exponent is below 1, or not known well enough to exclude 0.8.
+            ``subdiffusive``: from no lag on is its exponent 1, or known well enough to exclude 0.8.
         upper95_cm2_per_s: The diffusivity is below, with 95 % confidence.
         msd_angstrom2: Largest mean squared displacement seen.
-        exponent: Slope of ln(MSD - offset) over ln(t); None if there is no window to find it in.
+        exponent: Slope of ln(MSD - offset) over ln(t) at the longest lags tried; None if there was none to find.
         exponent_error: Its standard error.
         ions: How many were averaged over, of all replicas.
         replicas: How many there were.
@@ -103,23 +105,46 @@ def tracer_diffusivity(
 
     Args:
         replicas: Displacements of the same kind of ions in runs of the same length.
-        hop_length: Angstrom; the straight line begins where the MSD, in three dimensions, is its square.
+        hop_length: Angstrom; no straight line begins before the MSD, in three dimensions, is its square.
         axes: Along which the ions diffuse: three, two or one of x, y and z.
 
     Returns:
-        The diffusivity, or an upper bound: `NotDiffusive` where the MSD stays below the squared hop length, reaches it
-        too late for a straight line of some length, or grows with an exponent whose 95 % interval lies below 1 or
-        reaches down to 0.8.
+        The diffusivity by the longest straight line: from the first lag on that has an exponent whose 95 % interval
+        reaches 1 and whose 99 % interval excludes 0.8. `NotDiffusive` where there is none, because the MSD stays below
+        the squared hop length, reaches it too late, or remains bent.
 
     Raises:
         DynamicsError: there is no replica, or they differ in lags; fewer than two ions.
     """
     data = _pool(replicas, axes, hop_length)
+    failure = _Failure("too few hops")
+    for begin in _begins(data):
+        found = _straight_line(data, begin)
+        if isinstance(found, Diffusivity):
+            return found
+        failure = found if found.exponent is not None or failure.exponent is None else failure
+    return _bound(failure, data)
+
+
+class _Failure(NamedTuple):
+    """Why there is no straight line."""
+
+    reason: Reason
+    exponent: "_Mean | None" = None
+
+
+def _begins(data: "_Pool") -> Iterator[int]:
+    """Lags from which on there may be a straight line: from the first hops on, each later by a factor."""
     begin = int(np.searchsorted(np.maximum.accumulate(data.mean), data.threshold))
-    if begin == len(data.lags):
-        return _bound("too few hops", data, None)
+    while begin < len(data.lags):
+        yield begin
+        begin = int(np.searchsorted(data.lags, GROWTH * data.lags[begin]))
+
+
+def _straight_line(data: "_Pool", begin: int) -> Diffusivity | _Failure:
+    """The diffusivity by lags from one on, if they are a straight line."""
     if len(data.lags) - begin < FEWEST_LAGS or data.lags[-1] < SHORTEST_WINDOW * data.lags[begin]:
-        return _bound("too short", data, None)
+        return _Failure("too short")
     ions, weights = data.squared[:, begin:], data.weights(begin)
     offset, slope = (ions @ weights.line.T).T
     D = _mean_over_ions(slope * data.per_slope, data.replicas)
@@ -127,10 +152,10 @@ def tracer_diffusivity(
     if slope.mean() * data.times[-1] < data.threshold or not all(
         _is_resolved(_mean_over_ions(slopes, data.replicas)) for slopes in (slope, curve[:, 1])
     ):
-        return _bound("too few hops", data, None)
+        return _Failure("too few hops")
     exponent = _exponent(curve, data.replicas)
     if not _is_diffusive(exponent):
-        return _bound("subdiffusive", data, exponent)
+        return _Failure("subdiffusive", exponent)
     return Diffusivity(
         D_cm2_per_s=D.value,
         error_cm2_per_s=D.error,
@@ -255,8 +280,8 @@ def _exponent(parameters: FloatArray, replicas: int) -> _Mean:
 
 
 def _is_diffusive(exponent: _Mean) -> bool:
-    low, high = _interval(exponent, 0.95)
-    return high >= 1.0 and low > LEAST_EXPONENT
+    """Whether it may be 1 and is not 0.8: with 95 % and, as there are several trials, 99 % confidence."""
+    return _interval(exponent, 0.95)[1] >= 1.0 and _interval(exponent, 0.99)[0] > LEAST_EXPONENT
 
 
 def _is_resolved(slope: _Mean) -> bool:
@@ -286,15 +311,20 @@ def _interval(mean: _Mean, probability: float) -> tuple[float, float]:
     return float(mean.value - half), float(mean.value + half)
 
 
-def _bound(reason: Reason, data: _Pool, exponent: _Mean | None) -> NotDiffusive:
-    """Upper bound from the slope at long lags, which falls with time where it is not constant, and from unseen hops."""
+def _bound(failure: _Failure, data: _Pool) -> NotDiffusive:
+    """Upper bound from the slope at long lags, which falls with time where it is not constant, and from unseen hops.
+
+    Three standard errors make up for the selection: walks that diffuse are taken for bent ones where their slope falls
+    by chance.
+    """
     late = int(np.searchsorted(data.lags, data.lags[-1] / SHORTEST_WINDOW))
     slope = _mean_over_ions(data.squared[:, late:] @ data.weights(late).line[1], data.replicas)
-    steepest = max(slope.value, 0.0) + slope.error * float(stats.t.ppf(0.95, slope.freedom))
+    steepest = max(slope.value, 0.0) + BOUND * slope.error
     duration = data.frames * data.times[0] / data.lags[0]
     unseen = UNSEEN_HOPS * data.threshold / (len(data.squared) * duration)
+    exponent = failure.exponent
     return NotDiffusive(
-        reason=reason,
+        reason=failure.reason,
         upper95_cm2_per_s=float((steepest + unseen) * data.per_slope),
         msd_angstrom2=float(data.mean.max()),
         exponent=None if exponent is None else exponent.value,

@@ -18,7 +18,7 @@ type IntArray = npt.NDArray[np.int64]
 
 LAGS = 60  # at most, spread evenly over the logarithm of time
 LONGEST_PART = 3  # the longest lag is this part of the run
-IONS_AT_ONCE = 256  # whose Fourier transforms are in memory
+IONS_AT_ONCE = 64  # whose Fourier transforms are in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def ion_displacements(trajectory: Trajectory, elements: Sequence[str]) -> Square
     for atoms, positions in trajectory.blocks():
         chosen = mobile[place : place + len(atoms)]
         place += len(atoms)
-        relative = positions[:, chosen] - trajectory.framework[:, None]
+        relative = (positions if chosen.all() else positions[:, chosen]) - trajectory.framework[:, None]
         parts += [
             squared_displacements(relative[:, k : k + IONS_AT_ONCE], lags)
             for k in range(0, relative.shape[1], IONS_AT_ONCE)
