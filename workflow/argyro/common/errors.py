@@ -27,3 +27,7 @@ class MissingDependencyError(ArgyroError):
 
 class DynamicsError(ArgyroError):
     """Molecular dynamics cannot be run as asked for, or broke off."""
+
+
+class ContinuumError(ArgyroError):
+    """An effective diffusivity cannot be computed as asked for."""

@@ -1,0 +1,1 @@
+"""Effective diffusivity of polycrystals by periodic homogenization, from nanometre to micrometre grains."""
