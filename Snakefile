@@ -25,6 +25,8 @@ include: "workflow/rules/structures.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/common_learning.smk"
 include: "workflow/rules/learning.smk"
+include: "workflow/rules/common_dynamics.smk"
+include: "workflow/rules/dynamics.smk"
 include: "workflow/rules/common_reference.smk"
 include: "workflow/rules/reference.smk"
 

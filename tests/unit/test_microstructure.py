@@ -15,7 +15,7 @@ from scipy.stats import norm, qmc
 
 from argyro.common.errors import FileError, StructureError
 from argyro.microstructure.generate import draw_microstructure
-from argyro.microstructure.model import Microstructure, read_microstructure, write_microstructure
+from argyro.microstructure.model import Microstructure, read_microstructure, strained, write_microstructure
 from argyro.microstructure.regions import Regions, sampled_boundary_fraction
 from argyro.microstructure.tessellation import tessellate
 
@@ -196,3 +196,27 @@ def test_same_seed_draws_the_same_grains_and_another_seed_others() -> None:
     first, again, other = (draw_microstructure("s", CUBE, 9, diameter_spread=0.2, seed=seed) for seed in (1, 1, 2))
     assert first == again
     assert first.seeds_fractional != other.seeds_fractional
+
+
+def test_strained_slabs_keep_their_fractions_and_strained_grains_their_shape() -> None:
+    slabs = Microstructure(
+        name="slabs",
+        seed=1,
+        cell_angstrom=((10.0, 0, 0), (0, 12.0, 0), (0, 0, 50.0)),
+        seeds_fractional=((0, 0, 0.2), (0, 0, 0.7)),
+        weights_angstrom2=(-100.0, 0.0),
+        orientations_quaternion=((1, 0, 0, 0), (1, 0, 0, 0)),
+    )
+    longer = strained(slabs, slabs.cell * [[1.01], [1.0], [1.1]])
+    before, after = tessellate(slabs).volumes, tessellate(longer).volumes
+    np.testing.assert_allclose(after / after.sum(), before / before.sum(), rtol=1e-9)
+    grains = draw_microstructure("grains", np.eye(3) * 40.0, 6, diameter_spread=0.3, seed=2)
+    larger = strained(grains, grains.cell * 1.05)
+    np.testing.assert_allclose(tessellate(larger).volumes, 1.05**3 * tessellate(grains).volumes, rtol=1e-9)
+    np.testing.assert_allclose(tessellate(larger).boundary_area, 1.05**2 * tessellate(grains).boundary_area, rtol=1e-9)
+
+
+def test_strain_that_would_turn_boundaries_is_refused() -> None:
+    grains = draw_microstructure("grains", np.eye(3) * 40.0, 6, seed=2)
+    with pytest.raises(StructureError, match="boundaries would turn"):
+        strained(grains, grains.cell * [[1.0], [1.0], [1.01]])

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from .base import Name, Section
+from .dynamics import DynamicsConfig
 from .labels import LabelsConfig
 from .learning import LearningConfig
 from .materials import Material
@@ -30,6 +31,8 @@ class Config(Section):
     """Energies, forces and stresses of structures."""
     learning: LearningConfig = LearningConfig()
     """Potentials: from labelled seeds, level by level."""
+    dynamics: DynamicsConfig = DynamicsConfig()
+    """Molecular dynamics of bulk, bicrystals and polycrystals."""
     reference: ReferenceConfig = ReferenceConfig()
     """Reference labels and teacher potentials, made by the preset `reference`; other campaigns use what it made."""
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy.spatial.transform import Rotation
 
-from argyro.common.errors import FileError
+from argyro.common.errors import FileError, StructureError
 from argyro.common.files import read_json, write_json
 
 type FloatArray = npt.NDArray[np.float64]
@@ -102,6 +102,37 @@ class Microstructure(BaseModel):
         lengths = np.linalg.norm(self.cell, axis=1)
         cosines = (self.cell @ self.cell.T) / np.outer(lengths, lengths)
         return axes if (np.abs(cosines[np.ix_(axes, across)]) < RIGHT_ANGLE).all() else ()
+
+
+def strained(microstructure: Microstructure, cell: FloatArray) -> Microstructure:
+    """The same grains in a cell whose vectors are longer or shorter.
+
+    Args:
+        microstructure: What is strained.
+        cell: The new cell vectors as rows, shape (3, 3), angstrom.
+
+    Raises:
+        StructureError: boundaries would turn: the cell is strained differently along its vectors, and grains are not
+            slabs, which only the strain along their normal matters to.
+    """
+    old = microstructure.cell
+    stretch = np.linalg.norm(cell, axis=1) / np.linalg.norm(old, axis=1)
+    varied = np.flatnonzero(np.ptp(np.array(microstructure.seeds_fractional), axis=0) > 0)
+    is_slab = len(varied) == 1 and len(microstructure.column_axes) == 2  # noqa: PLR2004
+    if np.abs(cell - stretch[:, None] * old).max() > NORM_TOLERANCE * np.abs(old).max() or not (
+        is_slab or np.ptp(stretch) < NORM_TOLERANCE
+    ):
+        raise StructureError(
+            f"the microstructure {microstructure.name} cannot follow strains by {', '.join(f'{s:.4f}' for s in stretch)} of its "
+            "cell vectors: its boundaries would turn"
+        )
+    scale = float(stretch[varied[0]] if is_slab else stretch.mean())
+    return microstructure.model_copy(
+        update={
+            "cell_angstrom": tuple(map(tuple, cell.tolist())),
+            "weights_angstrom2": tuple((microstructure.weights * scale**2).tolist()),
+        }
+    )
 
 
 def read_microstructure(path: Path) -> Microstructure:

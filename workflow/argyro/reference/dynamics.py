@@ -15,6 +15,7 @@ from argyro.config.materials import Material
 from argyro.config.reference import TrialConfig
 from argyro.config.structures import Boundary, DistanceLimits
 from argyro.md.checks import CheckLimits, check_run
+from argyro.md.equilibrate import at_mean_cell
 from argyro.md.lammps import PotentialFile
 from argyro.md.relax import RelaxSettings, relax
 from argyro.md.run import RunResult, run_md
@@ -29,7 +30,6 @@ GRAIN_ANGSTROM = 36.0  # 450 to 500 atoms
 SUPERCELL = (2, 2, 2)
 THERMO_EVERY, MOBILE_EVERY, ALL_EVERY = 50, 50, 500  # steps
 SEGMENT_STEPS = 25_000
-SETTLED = 0.5  # of the equilibration: its mean cell is taken from what comes after
 RELAXATION_ROUNDS = 2  # takes the worst out of the start, no more
 EQUILIBRATION, PRODUCTION = "equilibration", "production"
 
@@ -113,17 +113,6 @@ def _settings(ensemble: Ensemble, length_ps: float, time_step_ps: float) -> RunS
         streams=(Stream("mobile", MOBILE_EVERY, ("Li",)), Stream("all", ALL_EVERY)),
         segment_steps=SEGMENT_STEPS,
     )
-
-
-def at_mean_cell(equilibrated: RunResult) -> Atoms:
-    """The last structure, strained to the mean cell of the settled part of the run."""
-    table = equilibrated.thermo()
-    settled = table[table["time_ps"] >= SETTLED * table["time_ps"].max()]
-    atoms = equilibrated.final()
-    mean = np.array([settled[f"{name}_angstrom"].mean() for name in "abc"])
-    cell = atoms.cell.array * (mean / atoms.cell.lengths())[:, None]
-    atoms.set_cell(cell, scale_atoms=True)
-    return atoms
 
 
 def trial_report(trial: Trial, result: RunResult, published: Path) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""Relaxation and runs as a campaign: tables of all boundaries and runs, and nothing to do afterwards."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from argyro.common.extxyz import read_structure
+
+TIMEOUT = 900  # seconds; far more than any run here takes
+TEACHER = Path(__file__).parents[2] / "config/reference/teacher/Cl.mtp"
+SETTINGS = f"""
+campaign: test
+materials:
+  - {{id: Li6PS5Cl, formula: Li6PS5Cl, anion: Cl}}
+structures:
+  bulk: {{supercell: [1, 1, 1]}}
+  bicrystals: {{build: [S3_1-12], min_grain_angstrom: 12, candidates: 2}}
+labels:
+  backend: mtp
+  mtp: {{potentials: {{LiPSCl: "{TEACHER}"}}}}
+learning:
+  mode: given
+  potentials: {{LiPSCl: "{TEACHER}"}}
+dynamics:
+  temperatures_K: [600, 800]
+  equilibration_ps: 0.4
+  production_ps: 0.8
+  all_atoms_frame_ps: 0.1
+  segment_ps: 0.4
+  relaxation: {{replicas: 2, warm_ps: 0.2, anneal_ps: 0.2, cool_ps: 0.4, keep: 2}}
+"""
+
+
+def run(folder: Path, *words: str) -> str:
+    settings = folder / "settings.yaml"
+    settings.write_text(SETTINGS)
+    process = subprocess.run(
+        [sys.executable, "-P", "-m", "argyro.campaign.run", "--configfile", str(settings), *words],
+        env=os.environ | {"ARGYRO_RESULTS": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout + process.stderr
+
+
+def planned(folder: Path, *words: str) -> dict[str, int]:
+    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", run(folder, "-n", *words), re.MULTILINE | re.DOTALL)
+    assert table is not None
+    return {rule: int(count) for rule, count in (line.split() for line in table.group(1).splitlines())}
+
+
+def test_every_structure_temperature_and_replica_is_a_job(tmp_path: Path) -> None:
+    """1 bulk and 2 candidates relaxed twice; 1 bulk and 2 kept bicrystals run at 2 temperatures, 3 times each."""
+    assert planned(tmp_path, "dynamics", "--config", "dynamics.replicas=3") == {
+        "build_bulk": 1,
+        "build_bicrystal": 2,
+        "take_potential": 1,
+        "relax_structure": 6,
+        "choose_boundary": 1,
+        "join_boundaries": 1,
+        "run_dynamics": 18,
+        "tabulate_runs": 1,
+        "dynamics": 1,
+    }
+
+
+def test_patterns_choose_what_is_run(tmp_path: Path) -> None:
+    jobs = planned(tmp_path, "dynamics/runs.parquet", "--config", "dynamics.structures=['*-bulk-*']")
+    assert jobs == {"build_bulk": 1, "take_potential": 1, "run_dynamics": 2, "tabulate_runs": 1}
+
+
+@pytest.mark.long
+def test_tables_hold_all_boundaries_and_runs_and_nothing_is_left_to_do(tmp_path: Path) -> None:
+    run(tmp_path, "dynamics")
+    folder = tmp_path / "test/dynamics"
+    boundaries, runs = pd.read_parquet(folder / "boundaries.parquet"), pd.read_parquet(folder / "runs.parquet")
+    assert boundaries["rank"].tolist() == [0, 1]
+    assert boundaries["lowest_energy_meV_per_angstrom2"].is_monotonic_increasing
+    assert (boundaries["energy_meV_per_angstrom2_lo68"] < boundaries["energy_meV_per_angstrom2_hi68"]).all()
+    assert (boundaries["relaxations"] == 2).all()
+    assert sorted(set(runs["structure"])) == ["Li6PS5Cl-S3_1-12-k0", "Li6PS5Cl-S3_1-12-k1", "Li6PS5Cl-bulk-1x1x1-a0"]
+    assert len(runs) == 6
+    assert set(runs["status"]) == {"finished"}
+    assert runs["seed"].is_unique
+    start = read_structure(folder / "Li6PS5Cl-S3_1-12-k0/r0/start.extxyz")
+    assert {"is_boundary", "is_boundary_by_structure", "boundary_distance_angstrom"} <= set(start.arrays)
+    assert np.linalg.norm(start.cell[2]) > 24
+    assert "Nothing to be done" in run(tmp_path, "dynamics")

@@ -1,0 +1,104 @@
+# What rules of dynamics need to know.
+DYNAMICS = settings.dynamics
+REPEATS = range(LEARNING.repeats)
+RELAXED = [*BULK, *BICRYSTALS, *POLYCRYSTALS]
+KEPT = {
+    f"{material}-{boundary}-k{rank}": material
+    for material in MATERIALS
+    for boundary in BOUNDARIES
+    for rank in range(DYNAMICS.relaxation.keep)
+} | {name: MATERIAL_OF[name] for name in POLYCRYSTALS}
+RUNS = DYNAMICS.chosen([*BULK, *KEPT])
+RUN_MATERIALS = {name: MATERIAL_OF[name] for name in BULK} | KEPT
+
+
+wildcard_constraints:
+    run="|".join(map(re.escape, RUN_MATERIALS)),
+    replica=r"\d+",
+
+
+def relaxed_files(structures, repeat, suffix):
+    """Files of all relaxations of some structures."""
+    return expand(
+        "dynamics/{structure}/r{repeat}/relaxation/{replica}/{suffix}",
+        structure=structures,
+        repeat=repeat,
+        replica=range(DYNAMICS.relaxation.replicas),
+        suffix=suffix,
+    )
+
+
+def bulk_of(material):
+    """Names of a material's bulk cells."""
+    return [name for name in BULK if MATERIAL_OF[name] == material]
+
+
+def bulk_relaxations(wildcards):
+    """Relaxations of bulk that a structure's cell and energy are compared with; none for bulk itself."""
+    if wildcards.structure in BULK:
+        return []
+    bulk = bulk_of(MATERIAL_OF[wildcards.structure])
+    return relaxed_files(bulk, wildcards.repeat, "relaxation.json")
+
+
+def potential_of_structure(wildcards):
+    """The potential of a structure's chemical system."""
+    name = wildcards.get("structure") or wildcards.run
+    material = MATERIALS[RUN_MATERIALS.get(name) or MATERIAL_OF[name]]
+    return f"learning/{material.chemical_system}/r{wildcards.repeat}/potential.almtp"
+
+
+def settings_of_structure(wildcards):
+    """Settings of a structure's material."""
+    name = wildcards.get("structure") or wildcards.run
+    return settings_of(MATERIALS[RUN_MATERIALS.get(name) or MATERIAL_OF[name]])
+
+
+def species_of_structure(wildcards):
+    """Elements of a structure's chemical system, in the order of its potential's species."""
+    name = wildcards.get("structure") or wildcards.run
+    return MATERIALS[RUN_MATERIALS.get(name) or MATERIAL_OF[name]].elements
+
+
+def inputs_of_choice(candidates, material, repeat):
+    """Relaxations of the candidates of a boundary, or of a polycrystal, and of bulk."""
+    bulk = bulk_of(material)
+    return {
+        "structures": expand("structures/{c}.extxyz", c=candidates),
+        "microstructures": expand("structures/{c}.microstructure.json", c=candidates),
+        "records": relaxed_files(candidates, repeat, "relaxation.json"),
+        "relaxed": relaxed_files(candidates, repeat, "relaxed.extxyz"),
+        "bulk": relaxed_files(bulk, repeat, "relaxation.json"),
+        "perfect": f"structures/{bulk[0]}.extxyz",
+    }
+
+
+def candidates_of_boundary(wildcards):
+    """What the structures of a boundary that are kept are chosen from."""
+    count = settings.structures.bicrystals.candidates
+    names = [f"{wildcards.material}-{wildcards.boundary}-c{c}" for c in range(count)]
+    return inputs_of_choice(names, wildcards.material, wildcards.repeat)
+
+
+def relaxations_of_polycrystal(wildcards):
+    """What the start of a polycrystal is chosen from."""
+    name = f"{wildcards.material}-{wildcards.polycrystal}"
+    return inputs_of_choice([name], wildcards.material, wildcards.repeat)
+
+
+def start_of_run(wildcards):
+    """The structure that a run starts from: bulk as it was built, others relaxed."""
+    if wildcards.run in BULK:
+        return f"structures/{wildcards.run}.extxyz"
+    return f"dynamics/{wildcards.run}/r{wildcards.repeat}/start.extxyz"
+
+
+def run_parameters(wildcards):
+    """Settings that a run depends on."""
+    omitted = {"structures", "temperatures_K", "replicas", "relaxation"}
+    return DYNAMICS.model_dump(mode="json", exclude=omitted)
+
+
+def run_minutes(wildcards, attempt):
+    """Time of a run, generous; a run that needs more goes on from its last checkpoint."""
+    return 60 * attempt
