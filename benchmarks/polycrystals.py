@@ -64,12 +64,12 @@ def main() -> None:
         "",
         "    python benchmarks/polycrystals.py",
         "",
-        "| edge, nm | grains | atoms | sound | part of bulk density | build, s | validate, s | peak, MB | region, us per ion |",
+        "| edge, nm | grains | atoms | sound | of bulk density | build, s | validate, s | peak, MB | region, us/ion |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for edge, grains in CASES:
         command = [sys.executable, "-P", __file__, str(edge), str(grains)]
-        row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603
+        row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         lines.append(
             f"| {edge / 10:g} | {grains} | {row['atoms']} | {'yes' if row['sound'] else 'no'} | {row['density']:.3f} | "
             f"{row['build_s']:.1f} | {row['validate_s']:.1f} | {row['peak_MB']:.0f} | {row['region_us_per_ion']:.1f} |"
@@ -79,6 +79,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(measure(float(sys.argv[1]), int(sys.argv[2]))))  # noqa: T201
+        print(json.dumps(measure(float(sys.argv[1]), int(sys.argv[2]))))
     else:
         main()

@@ -16,7 +16,8 @@ from argyro.microstructure.regions import Regions
 from argyro.microstructure.tessellation import tessellate
 from argyro.structures.argyrodite import LITHIUM_48H, orbit
 from argyro.structures.bicrystal import build_bicrystal
-from argyro.structures.polycrystal import build_polycrystal, polycrystal_microstructure
+from argyro.structures.crystal import crystal_of
+from argyro.structures.polycrystal import BODY_MARGIN, Grains, build_polycrystal, polycrystal_microstructure
 from argyro.structures.validator import validate
 
 LIMITS = DistanceLimits()
@@ -217,3 +218,19 @@ def test_fifty_thousand_atoms_are_built_and_sound() -> None:
     atoms = build(argyrodite(), cube(100, 5))
     assert len(atoms) > 45_000
     assert validate(atoms, argyrodite(), LIMITS).ok
+
+
+def test_bodies_beyond_sharp_edges_of_a_grain_stay_near_a_boundary() -> None:
+    """Planes a margin beyond two facets that meet at a sharp angle meet far outside, deep in another grain."""
+    microstructure = draw_microstructure("sharp", np.eye(3) * 70.0, 20, diameter_spread=0.5, seed=1)
+    crystal, tessellation = (
+        crystal_of(Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl"), "48h", LIMITS),
+        tessellate(microstructure),
+    )
+    grains = Grains(crystal, tessellation, np.zeros((20, 3)))
+    for body in crystal.framework:
+        placed = grains.bodies(body)
+        outside = placed.depth < 0
+        anchors = placed.positions[outside].mean(axis=1) if body.is_rigid else placed.positions[outside, 0]
+        assert outside.any()
+        assert Regions(tessellation).find(anchors).distance.max() <= BODY_MARGIN + 0.1

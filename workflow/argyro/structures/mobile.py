@@ -17,7 +17,7 @@ from .neighbours import FloatArray, IntArray, PeriodicPoints
 from .placed import BoolArray, PlacedSites
 
 PATTERN_EDGE = 25.0  # angstrom, at least, of the random pattern that is repeated in the grains
-BAND = 6.0  # angstrom inside a grain up to which its neighbours matter to ions
+BAND = 8.0  # angstrom inside a grain up to which its neighbours matter to ions
 TIE = 1e-9  # relative: sites at the distance of exclusion itself may both be filled
 
 

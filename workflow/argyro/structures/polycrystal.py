@@ -1,6 +1,7 @@
 """Polycrystals: grains of a microstructure filled with whole bodies, and brought to the exact composition."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import ceil, floor
 from typing import Any
@@ -23,12 +24,11 @@ from .contacts import Contacts, contacts_of
 from .crystal import Body, Crystal, crystal_of
 from .mobile import Pattern, bulk_pattern, choose_sites, independent
 from .neighbours import FloatArray, IntArray
-from .placed import PlacedBodies, PlacedSites, join_bodies, join_sites
+from .placed import BoolArray, PlacedBodies, PlacedSites, join_bodies, join_sites
 from .validator import require_sound, validate
 
 BODY_MARGIN = 2.0  # angstrom beyond its grain in which bodies are tried
 SITE_MARGIN = 2.5  # angstrom beyond its grain in which sites of the mobile ion are tried
-BAND = 8.0  # angstrom inside a grain in which its bodies, with all their atoms, may touch those of another
 ON_LATTICE = 1e-3  # lattice vectors by which a column's period may miss the lattice
 NEAR_CELLS = 4  # lattice vectors among which the shortest period of a column is looked for
 
@@ -46,6 +46,11 @@ class Grains:
     crystal: Crystal
     tessellation: Tessellation
     shifts: FloatArray
+
+    @cached_property
+    def regions(self) -> Regions:
+        """Finds the grain of a place."""
+        return Regions(self.tessellation)
 
     def bodies(self, body: Body) -> PlacedBodies:
         """All bodies of a kind in the grains, and a little beyond."""
@@ -90,7 +95,18 @@ class Grains:
             depth = heights[inside][:, is_boundary].min(axis=1, initial=np.inf)
             found.append((positions[inside], np.tile(np.arange(len(points)), len(cells))[inside], depth))
         positions, owner, depth = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return positions, owner, depth
+        near = self._are_near(positions, depth, grain, margin)
+        return positions[near], owner[near], depth[near]
+
+    def _are_near(self, positions: FloatArray, depth: FloatArray, grain: int, margin: float) -> BoolArray:
+        """Which points are inside the grain, or outside within the margin of a boundary.
+
+        Where facets meet at a sharp angle, planes a margin beyond them meet far outside the grain.
+        """
+        near = depth >= 0
+        outside = np.flatnonzero(~near)
+        near[outside] = self.regions.find(self._in_sample(positions[outside], grain)).distance <= margin
+        return near
 
     def _cells(self, grain: int, margin: float) -> list[FloatArray]:
         """Unit cells, layer by layer, that may reach into a grain, each layer of shape (C, 3)."""
@@ -265,10 +281,13 @@ def without_clashes(bodies: list[PlacedBodies], contacts: Contacts, cell: FloatA
     Returns:
         What is left of each kind.
     """
+    # In this band inside a grain its bodies may touch those tried beyond another
+    extent = max(float(np.linalg.norm(placed.body.offsets, axis=-1).max()) for placed in bodies)
+    band = BODY_MARGIN + 2 * extent + float(contacts.distance.max())
     lengths = [len(placed) for placed in bodies]
     depth = np.concatenate([placed.depth for placed in bodies])
     rigid = np.repeat([placed.body.is_rigid for placed in bodies], lengths)
-    outer = [np.flatnonzero(placed.depth < BAND) for placed in bodies]
+    outer = [np.flatnonzero(placed.depth < band) for placed in bodies]
     index = np.concatenate([near + start for near, start in zip(outer, np.cumsum([0, *lengths]), strict=False)])
     atoms = contacts.atoms_of([placed[near] for placed, near in zip(bodies, outer, strict=True)])
     one, other = index[contacts.clashes(atoms, cell)].T
