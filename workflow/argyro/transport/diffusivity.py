@@ -208,7 +208,7 @@ class _Pool:
         covariance = _cached_covariance(tuple(self.lags.tolist()), self.frames)[begin:, begin:]
         times = self.times[begin:]
         columns = [np.ones_like(times), times, times * (np.log(times) - np.log(times).mean())]
-        return _Weights(*(_least_squares(np.stack(columns[:k], axis=1), covariance) for k in (2, 3)))
+        return _Weights(*(least_squares(np.stack(columns[:k], axis=1), covariance) for k in (2, 3)))
 
 
 def _pool(replicas: Sequence[SquaredDisplacements], axes: Sequence[int], hop_length: float) -> _Pool:
@@ -240,33 +240,49 @@ def _cached_covariance(lags: tuple[int, ...], frames: int) -> FloatArray:
     return walk_covariance(np.array(lags), frames)
 
 
-def _least_squares(design: FloatArray, covariance: FloatArray) -> FloatArray:
+def least_squares(design: FloatArray, covariance: FloatArray) -> FloatArray:
     """Generalized least squares as a matrix that is applied to the data."""
     whitened = np.linalg.solve(covariance, design)
     result: FloatArray = np.linalg.solve(design.T @ whitened, whitened.T)
     return result
 
 
-def walk_covariance(lags: IntArray, frames: int) -> FloatArray:
-    """Covariance between lags of the time-averaged squared displacement of a one-dimensional walk of unit steps.
+def walk_covariance(lags: IntArray, frames: int, variogram: FloatArray | None = None) -> FloatArray:
+    """Covariance between lags of the time-averaged squared displacement along one axis.
 
-    Two displacements that share s steps have squares of the covariance 2 s^2 (normal steps).
+    Of a Gaussian process with stationary displacements: two displacements over a and b, the second k later, have the
+    covariance c = [m(a - k) + m(b + k) - m(k) - m(a - b - k)] / 2, and their squares that of 2 c^2.
 
     Args:
         lags: Shape (L,), frames.
-        frames: Length of the walk.
+        frames: Length of the process.
+        variogram: Mean squared displacement m over 0, 1, 2 ... frames, longer than the longest lag; a straight line
+            through the last two of them goes on from there. None: a walk of unit steps, whose c is the number of steps
+            that the two share.
 
     Returns:
         Shape (L, L).
     """
+    line = np.arange(2.0) if variogram is None else variogram
+    beyond = 0 if variogram is None else len(line)
     result = np.empty((len(lags), len(lags)))
     for a, long in enumerate(lags):
         for b, short in enumerate(lags[: a + 1]):
-            apart = np.arange(1 - short, long)  # how much later the short displacement begins
-            shared = np.minimum(long, apart + short) - np.maximum(0, apart)
-            pairs = np.minimum(frames - long, frames - short - apart) - np.maximum(0, -apart)
-            total = 2 * (pairs.clip(min=0) * shared.astype(float) ** 2).sum()
+            later = np.arange(max(1 - short - beyond, short - frames + 1), min(long + beyond, frames - short))
+            pairs = np.minimum(frames - long, frames - short - later) - np.maximum(0, -later)
+            ends = (long - later, short + later), (later, long - short - later)
+            covariance = (sum(_at(line, k) for k in ends[0]) - sum(_at(line, k) for k in ends[1])) / 2
+            total = 2 * (pairs.clip(min=0) * covariance**2).sum()
             result[a, b] = result[b, a] = total / ((frames - long) * (frames - short))
+    return result
+
+
+def _at(variogram: FloatArray, lags: IntArray) -> FloatArray:
+    """A variogram at any lags, on a straight line beyond its end."""
+    distance = np.abs(lags)
+    last = len(variogram) - 1
+    inside: FloatArray = variogram[np.minimum(distance, last)]
+    result: FloatArray = inside + (variogram[-1] - variogram[-2]) * (distance - last).clip(min=0)
     return result
 
 

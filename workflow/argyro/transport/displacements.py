@@ -3,7 +3,7 @@
 By fast Fourier transform: Calandrini et al., Collection SFN 12, 201 (2011), section 4.2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,21 +89,36 @@ def ion_displacements(trajectory: Trajectory, elements: Sequence[str]) -> Square
         DynamicsError: there are no such ions, too few frames, or their intervals differ.
         FileError: the trajectory is damaged.
     """
+    interval, lags = frame_interval(trajectory), lag_grid(len(trajectory.steps))
+    parts = [squared_displacements(positions, lags) for positions in mobile_blocks(trajectory, elements)]
+    if not parts:
+        raise DynamicsError(f"{trajectory.path} holds no {', '.join(elements)}")
+    return SquaredDisplacements(lags, interval, len(trajectory.steps), np.concatenate(parts))
+
+
+def frame_interval(trajectory: Trajectory) -> float:
+    """Time between frames, ps.
+
+    Raises:
+        DynamicsError: there is a single frame, or they are at uneven intervals.
+    """
     steps = np.diff(trajectory.steps)
     if len(steps) == 0 or (steps != steps[0]).any():
         raise DynamicsError(f"frames of {trajectory.path} are too few, or at uneven intervals")
-    lags = lag_grid(len(trajectory.steps))
+    return float(steps[0] * trajectory.metadata["timestep_ps"])
+
+
+def mobile_blocks(trajectory: Trajectory, elements: Sequence[str]) -> Iterator[FloatArray]:
+    """Positions of the ions of some elements relative to the framework, some ions at a time, shape (F, K, 3), angstrom.
+
+    Raises:
+        FileError: the trajectory is damaged.
+    """
     mobile = np.isin(trajectory.metadata["elements"], elements)
-    parts, place = [], 0
+    place = 0
     for atoms, positions in trajectory.blocks():
         chosen = mobile[place : place + len(atoms)]
         place += len(atoms)
         relative = (positions if chosen.all() else positions[:, chosen]) - trajectory.framework[:, None]
-        parts += [
-            squared_displacements(relative[:, k : k + IONS_AT_ONCE], lags)
-            for k in range(0, relative.shape[1], IONS_AT_ONCE)
-        ]
-    if not parts:
-        raise DynamicsError(f"{trajectory.path} holds no {', '.join(elements)}")
-    interval = float(steps[0] * trajectory.metadata["timestep_ps"])
-    return SquaredDisplacements(lags, interval, len(trajectory.steps), np.concatenate(parts))
+        for k in range(0, relative.shape[1], IONS_AT_ONCE):
+            yield relative[:, k : k + IONS_AT_ONCE]
