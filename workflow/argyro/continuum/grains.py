@@ -47,8 +47,8 @@ def require_narrower(width_nm: float, microstructure: Microstructure) -> None:
     size = grain_size_nm(microstructure)
     if width_nm >= size:
         raise ContinuumError(
-            f"boundaries {width_nm:g} nm wide are asked for between grains of {size:g} nm (sphere-equivalent diameter): "
-            "nothing would be left of the grains; take larger grains or narrower boundaries"
+            f"boundaries {width_nm:g} nm wide are asked for between grains of {size:g} nm (sphere-equivalent "
+            "diameter): nothing would be left of the grains; take larger grains or narrower boundaries"
         )
 
 

@@ -26,6 +26,7 @@ class Facets:
         offset: Height of its plane above the grain's seed along the normal, shape (F,), angstrom.
         area: Shape (F,), square angstrom.
         center: Mean of its corners from the grain's seed, shape (F, 3), angstrom.
+        polygon: Its corners in order, counterclockwise or clockwise: indices into those of the grain, F arrays.
         is_boundary: Whether two crystals meet there; not where a column meets its own image. Shape (F,).
     """
 
@@ -36,6 +37,7 @@ class Facets:
     offset: FloatArray
     area: FloatArray
     center: FloatArray
+    polygon: tuple[IntArray, ...]
     is_boundary: npt.NDArray[np.bool_]
 
 
@@ -120,6 +122,7 @@ def _facets(microstructure: Microstructure, cells: list[dict[str, Any]], corners
         offset=(distance**2 - weights[neighbour] + weights[grain]) / (2 * distance),
         area=np.array([polygon_area(polygon) for polygon in polygons]),
         center=np.array([polygon.mean(axis=0) for polygon in polygons]),
+        polygon=tuple(np.array(face["vertices"]) for _, face in faces),
         is_boundary=~_within_columns(microstructure, grain, neighbour, shift),
     )
 
