@@ -220,3 +220,35 @@ def test_strain_that_would_turn_boundaries_is_refused() -> None:
     grains = draw_microstructure("grains", np.eye(3) * 40.0, 6, seed=2)
     with pytest.raises(StructureError, match="boundaries would turn"):
         strained(grains, grains.cell * [[1.0], [1.0], [1.01]])
+
+
+@pytest.mark.parametrize(("count", "spread"), [(1, 0), (7, 0), (12, 0.9)])
+def test_centroids_are_means_of_points_of_grains(count: int, spread: float) -> None:
+    tessellation = tessellate(random(count, 6, TRICLINIC, spread))
+    points = qmc.Sobol(3, rng=1).random_base2(16) @ TRICLINIC
+    regions = Regions(tessellation)
+    grain = regions.find(points).grain
+    for index, seed in enumerate(tessellation.microstructure.seeds):
+        # Each point in the image that its grain's whole polyhedron holds
+        shifts = np.array(list(product((-1, 0, 1), repeat=3))) @ TRICLINIC
+        images = points[grain == index, None, :] + shifts - seed
+        facets = tessellation.facets
+        mine = facets.grain == index
+        inside = (images @ facets.normal[mine].T <= facets.offset[mine] + 1e-9).all(axis=2)
+        assert (inside.sum(axis=1) == 1).all()
+        np.testing.assert_allclose(images[inside].mean(axis=0), tessellation.centroids[index], atol=0.15)
+
+
+def test_lloyd_makes_grains_round_and_alike_and_poisson_does_not() -> None:
+    """Mean isoperimetric quotient and spread of volumes of Lloyd's, Sobol's and independent seeds."""
+    spread, area = {}, {}
+    for arrangement in ("lloyd", "sobol", "poisson"):
+        tessellation = tessellate(draw_microstructure("a", CUBE, 40, arrangement=arrangement, seed=4))
+        spread[arrangement] = tessellation.volumes.std() / tessellation.volumes.mean()
+        area[arrangement] = tessellation.boundary_area
+    assert spread["lloyd"] < 0.5 * spread["sobol"] < 0.5 * spread["poisson"]
+    assert area["lloyd"] < area["sobol"]
+    # Voronoi grains of a Poisson process: 0.423 (Tanemura, Forma 18, 221 (2003))
+    drawn = [draw_microstructure("a", CUBE, 40, arrangement="poisson", seed=seed) for seed in range(6)]
+    volumes = np.concatenate([tessellate(each).volumes for each in drawn])
+    assert volumes.std() / volumes.mean() == pytest.approx(0.423, rel=0.15)

@@ -76,7 +76,6 @@ def mesh_grains(topology: Topology, element_size: float) -> GrainMesh:
     try:
         with _gmsh(element_size):
             surfaces = list(_mesh_facets(topology, element_size))
-            gmsh.clear()
             return _mesh_volumes(topology, surfaces)
     except Exception as error:
         if type(error) is not Exception:  # what gmsh raises
@@ -146,27 +145,22 @@ def _surface(tag: int) -> _Surface:
 
 def _mesh_volumes(topology: Topology, surfaces: list[_Surface]) -> GrainMesh:
     nodes: list[FloatArray] = []
+    tetrahedra: list[IntArray] = []
     count = 0
-    sides = np.zeros((2, sum(len(surface.triangles) for surface in surfaces), 3), dtype=np.int64)
     starts = np.cumsum([0, *(len(surface.triangles) for surface in surfaces)])
+    sides = np.zeros((2, starts[-1], 3), dtype=np.int64)
     for grain in range(topology.grains):
         shell, triangles, places = _shell(topology, surfaces, grain)
         for facet, side, corners in triangles:
             sides[side, starts[facet] : starts[facet + 1]] = corners + count
-        _add_volume(places, shell + count, count)
-        nodes.append(places)
-        count += len(places)
-    gmsh.model.geo.synchronize()
-    gmsh.model.mesh.generate(3)
-    tags, coordinates, _ = gmsh.model.mesh.getNodes()
-    order = np.argsort(tags)
-    if tags[order[-1]] != len(tags):
-        raise ContinuumError("gmsh has left gaps in the numbers of nodes; take another element_size")
-    _, corners = gmsh.model.mesh.getElementsByType(TETRAHEDRON)
+        all_places, inside = _fill(shell, places)
+        nodes.append(all_places)
+        tetrahedra.append(inside + count)
+        count += len(all_places)
     return GrainMesh(
         volume=float(np.linalg.det(topology.cell)),
-        nodes=coordinates.reshape(-1, 3)[order],
-        tetrahedra=corners.astype(np.int64).reshape(-1, 4) - 1,
+        nodes=np.concatenate(nodes),
+        tetrahedra=np.concatenate(tetrahedra),
         triangles=sides[0],
         opposite=sides[1],
         is_boundary=np.repeat(topology.is_boundary, np.diff(starts)),
@@ -193,13 +187,21 @@ def _shell(
     return np.concatenate([corners for _, _, corners in triangles]), triangles, unique
 
 
-def _add_volume(places: FloatArray, shell: IntArray, first: int) -> None:
-    """A volume inside a closed shell of triangles, for gmsh."""
+def _fill(shell: IntArray, places: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Tetrahedra inside a closed shell of triangles: all places, those of the shell first, and corners."""
+    gmsh.clear()  # the time of many volumes in one model grows with the square of their number
     model = gmsh.model
     surface = model.addDiscreteEntity(2)
-    model.mesh.addNodes(2, surface, np.arange(len(places)) + first + 1, places.ravel())
+    model.mesh.addNodes(2, surface, np.arange(len(places)) + 1, places.ravel())
     model.mesh.addElementsByType(surface, TRIANGLE, [], (shell + 1).ravel())
     model.geo.addVolume([model.geo.addSurfaceLoop([surface])])
+    model.geo.synchronize()
+    model.mesh.generate(3)
+    tags, coordinates, _ = model.mesh.getNodes()
+    _, corners = model.mesh.getElementsByType(TETRAHEDRON)
+    order = np.argsort(tags)
+    tetrahedra: IntArray = np.searchsorted(tags[order], corners).reshape(-1, 4)
+    return coordinates.reshape(-1, 3)[order], tetrahedra
 
 
 def refined(mesh: GrainMesh) -> GrainMesh:
@@ -210,7 +212,8 @@ def refined(mesh: GrainMesh) -> GrainMesh:
     """
     corners = mesh.tetrahedra
     pairs = np.sort(corners[:, EDGES], axis=2).reshape(-1, 2)
-    edges, middle = np.unique(pairs, axis=0, return_inverse=True)
+    numbers, middle = np.unique(pairs[:, 0] * len(mesh.nodes) + pairs[:, 1], return_inverse=True)
+    edges = np.column_stack(np.divmod(numbers, len(mesh.nodes)))
     nodes = np.concatenate([mesh.nodes, mesh.nodes[edges].mean(axis=1)])
     middle = middle.reshape(-1, 6) + len(mesh.nodes)
     index = {(i, j): middle[:, edge] for edge, (i, j) in enumerate(EDGES)}
@@ -218,8 +221,8 @@ def refined(mesh: GrainMesh) -> GrainMesh:
         volume=mesh.volume,
         nodes=nodes,
         tetrahedra=np.concatenate([*_corner_tetrahedra(corners, index), *_inner_tetrahedra(nodes, middle)]),
-        triangles=_quartered(mesh.triangles, edges, len(mesh.nodes)),
-        opposite=_quartered(mesh.opposite, edges, len(mesh.nodes)),
+        triangles=_quartered(mesh.triangles, numbers, len(mesh.nodes)),
+        opposite=_quartered(mesh.opposite, numbers, len(mesh.nodes)),
         is_boundary=np.tile(mesh.is_boundary, 4),
     )
 
@@ -242,12 +245,10 @@ def _inner_tetrahedra(nodes: FloatArray, middle: IntArray) -> Iterator[IntArray]
             yield mine[:, [start, end, first, second]]
 
 
-def _quartered(triangles: IntArray, edges: IntArray, first: int) -> IntArray:
-    """Triangles cut in four, given the sorted edges whose middles are nodes from a number on."""
-    stride = edges.max() + 1
-    numbers = edges[:, 0] * stride + edges[:, 1]
+def _quartered(triangles: IntArray, numbers: IntArray, count: int) -> IntArray:
+    """Triangles in four; the middle of the edge of nodes i < j of P has number i P + j among numbers, and is a node."""
     pairs = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]], axis=2)
-    ab, bc, ca = (np.searchsorted(numbers, pairs[..., 0] * stride + pairs[..., 1]) + first).T
+    ab, bc, ca = (np.searchsorted(numbers, pairs[..., 0] * count + pairs[..., 1]) + count).T
     a, b, c = triangles.T
     parts = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
     return np.concatenate([np.column_stack(part) for part in parts])

@@ -1,6 +1,7 @@
 """Drawing of microstructures: seeds, sizes and orientations of grains."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from scipy.sparse import coo_array, csc_array
@@ -13,6 +14,9 @@ from argyro.common.errors import StructureError
 from .model import FloatArray, Microstructure, Quaternion
 from .tessellation import Tessellation, tessellate
 
+type Arrangement = Literal["sobol", "poisson", "lloyd"]
+
+LLOYD_ROUNDS = 30
 ROUNDS = 100  # of Newton's method
 SMALLEST_STEP = 1e-4
 VOLUME_TOLERANCE = 1e-6  # of grain volumes, relative to their mean
@@ -27,6 +31,7 @@ def draw_microstructure(
     diameter_spread: float = 0.0,
     orientations: Sequence[Quaternion] | None = None,
     column: FloatArray | None = None,
+    arrangement: Arrangement = "sobol",
     seed: int,
 ) -> Microstructure:
     """A random microstructure.
@@ -40,7 +45,10 @@ def draw_microstructure(
         orientations: From crystal to sample, w, x, y, z, for each grain; none: uniformly random.
         column: Direction in the crystals, shape (3,), that is along the third cell vector, grains being columns along
             it; none: grains in space.
-        seed: Of Sobol's seeds (scrambled), of sizes and of orientations.
+        arrangement: Of seeds: a scrambled Sobol sequence, independent of each other (a Poisson process of a fixed
+            number), or those moved to the centroids of their grains again and again (Lloyd, IEEE Trans. Inf. Theory 28,
+            129 (1982)), which makes grains alike and round.
+        seed: Of seeds, of sizes and of orientations.
 
     Raises:
         StructureError: orientations are not as many as grains, or no weights give these sizes.
@@ -50,7 +58,7 @@ def draw_microstructure(
             f"microstructure {name}: {len(orientations)} orientations for {grains} grains; give one each"
         )
     rng = np.random.default_rng(seed)
-    seeds = _seeds(grains, column is not None, seed)
+    seeds = _seeds(grains, arrangement, column is not None, seed)
     microstructure = Microstructure(
         name=name,
         seed=seed,
@@ -59,6 +67,8 @@ def draw_microstructure(
         weights_angstrom2=(0.0,) * grains,
         orientations_quaternion=tuple(orientations or _orientations(grains, column, rng)),
     )
+    if arrangement == "lloyd":
+        microstructure = _relaxed(microstructure)
     if diameter_spread == 0:
         return microstructure
     # Equally likely sizes in random order: the distribution is met as well as so many grains can
@@ -67,12 +77,27 @@ def draw_microstructure(
     return with_volumes(microstructure, np.exp(dimensions * diameter_spread * quantiles))
 
 
-def _seeds(grains: int, columnar: bool, seed: int) -> FloatArray:  # noqa: FBT001
+def _seeds(grains: int, arrangement: Arrangement, columnar: bool, seed: int) -> FloatArray:  # noqa: FBT001
     """Fractions of the cell, shape (N, 3)."""
     dimensions = 2 if columnar else 3
+    if arrangement != "sobol":
+        points = np.random.default_rng([seed, 1]).random((grains, dimensions))
+        return np.column_stack([points, np.full(grains, 0.5)]) if columnar else points
     # With its older keyword scipy scrambles otherwise; published seeds are those of 42 given that way
     points = qmc.Sobol(dimensions, seed=seed).random_base2(int(np.ceil(np.log2(grains))))[:grains]
     return np.column_stack([points, np.full(grains, 0.5)]) if columnar else points
+
+
+def _relaxed(microstructure: Microstructure) -> Microstructure:
+    """Seeds moved to the centroids of their grains, many times."""
+    for _ in range(LLOYD_ROUNDS):
+        tessellation = tessellate(microstructure)
+        places = microstructure.seeds + tessellation.centroids
+        fractions = np.linalg.solve(microstructure.cell.T, places.T).T
+        fractions[:, list(microstructure.column_axes)] = 0.5  # of columns the centroid's height is rounding error
+        update = {"seeds_fractional": tuple(map(tuple, fractions.tolist()))}
+        microstructure = microstructure.model_copy(update=update)
+    return microstructure
 
 
 def _orientations(grains: int, column: FloatArray | None, rng: np.random.Generator) -> list[Quaternion]:

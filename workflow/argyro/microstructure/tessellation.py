@@ -62,6 +62,20 @@ class Tessellation:
         """Of all boundaries, each once, square angstrom."""
         return float(self.facets.area[self.facets.is_boundary].sum()) / 2
 
+    @property
+    def centroids(self) -> FloatArray:
+        """Of the grains, from their seeds, shape (N, 3), angstrom."""
+        moments = np.zeros((len(self.volumes), 3))
+        facets = self.facets
+        for grain, offset, polygon in zip(facets.grain, facets.offset, facets.polygon, strict=True):
+            corners = self.corners[grain][polygon]
+            # Tetrahedra of the seed and a fan of triangles; a seed outside its grain sees some facets from behind
+            first = np.broadcast_to(corners[0], (len(corners) - 2, 3))
+            edges = np.stack([first, corners[1:-1], corners[2:]], axis=1)
+            volumes = np.sign(offset) * np.abs(np.linalg.det(edges)) / 6
+            moments[grain] += volumes @ edges.sum(axis=1) / 4
+        return moments / self.volumes[:, None]
+
     def boundary_fraction(self, width: float) -> float:
         """Part of the volume within half a width, angstrom, of a boundary, to first order: edges count twice."""
         return self.boundary_area * width / self.microstructure.volume
