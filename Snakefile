@@ -27,6 +27,8 @@ include: "workflow/rules/common_learning.smk"
 include: "workflow/rules/learning.smk"
 include: "workflow/rules/common_dynamics.smk"
 include: "workflow/rules/dynamics.smk"
+include: "workflow/rules/common_transport.smk"
+include: "workflow/rules/transport.smk"
 include: "workflow/rules/common_reference.smk"
 include: "workflow/rules/reference.smk"
 

@@ -6,12 +6,14 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from .base import Name, Section
+from .continuum import ContinuumConfig
 from .dynamics import DynamicsConfig
 from .labels import LabelsConfig
 from .learning import LearningConfig
 from .materials import Material
 from .reference import ReferenceConfig
 from .structures import StructuresConfig
+from .transport import TransportConfig
 
 LITHIUM_CHLORIDE_ARGYRODITE = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
 
@@ -33,6 +35,10 @@ class Config(Section):
     """Potentials: from labelled seeds, level by level."""
     dynamics: DynamicsConfig = DynamicsConfig()
     """Molecular dynamics of bulk, bicrystals and polycrystals."""
+    transport: TransportConfig = TransportConfig()
+    """Diffusivities, conductivities and Arrhenius parameters from runs."""
+    continuum: ContinuumConfig = ContinuumConfig()
+    """Effective diffusivity of polycrystals, from a table of diffusivities alone."""
     reference: ReferenceConfig = ReferenceConfig()
     """Reference labels and teacher potentials, made by the preset `reference`; other campaigns use what it made."""
 

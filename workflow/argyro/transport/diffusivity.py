@@ -147,10 +147,10 @@ def _straight_line(data: "_Pool", begin: int) -> Diffusivity | _Failure:
         return _Failure("too short")
     ions, weights = data.squared[:, begin:], data.weights(begin)
     offset, slope = (ions @ weights.line.T).T
-    D = _mean_over_ions(slope * data.per_slope, data.replicas)
+    D = mean_over_ions(slope * data.per_slope, data.replicas)
     curve = ions @ weights.curve.T
     if slope.mean() * data.times[-1] < data.threshold or not all(
-        _is_resolved(_mean_over_ions(slopes, data.replicas)) for slopes in (slope, curve[:, 1])
+        _is_resolved(mean_over_ions(slopes, data.replicas)) for slopes in (slope, curve[:, 1])
     ):
         return _Failure("too few hops")
     exponent = _exponent(curve, data.replicas)
@@ -291,7 +291,7 @@ def _exponent(parameters: FloatArray, replicas: int) -> _Mean:
     _, B, C = parameters.mean(axis=0)
     ratio = float(C / B)
     deviations = (parameters[:, 2] - ratio * parameters[:, 1]) / B
-    spread = _mean_over_ions(deviations, replicas)
+    spread = mean_over_ions(deviations, replicas)
     return spread._replace(value=1.0 + ratio)
 
 
@@ -305,7 +305,7 @@ def _is_resolved(slope: _Mean) -> bool:
     return slope.value > LEAST_SLOPE * slope.error
 
 
-def _mean_over_ions(values: FloatArray, replicas: int) -> _Mean:
+def mean_over_ions(values: FloatArray, replicas: int) -> _Mean:
     """Mean of a quantity of ions that stand replica after replica.
 
     Its error is that of independent ions, unless an F test says that replicas differ more than their ions explain.
@@ -334,7 +334,7 @@ def _bound(failure: _Failure, data: _Pool) -> NotDiffusive:
     by chance.
     """
     late = int(np.searchsorted(data.lags, data.lags[-1] / SHORTEST_WINDOW))
-    slope = _mean_over_ions(data.squared[:, late:] @ data.weights(late).line[1], data.replicas)
+    slope = mean_over_ions(data.squared[:, late:] @ data.weights(late).line[1], data.replicas)
     steepest = max(slope.value, 0.0) + BOUND * slope.error
     duration = data.frames * data.times[0] / data.lags[0]
     unseen = UNSEEN_HOPS * data.threshold / (len(data.squared) * duration)

@@ -91,15 +91,25 @@ def _average(series: FloatArray, lags: IntArray, squares: FloatArray) -> None:
             squares[k, j] = total / count
 
 
-def ion_displacements(trajectory: Trajectory, elements: Sequence[str]) -> SquaredDisplacements:
+def ion_displacements(
+    trajectory: Trajectory, elements: Sequence[str], directions: FloatArray | None = None
+) -> SquaredDisplacements:
     """Squared displacements of the ions of some elements relative to the framework, a block of ions in memory at once.
+
+    Args:
+        trajectory: With the ions.
+        elements: Of the ions.
+        directions: Unit vectors, shape (K, 3), along which; None: x, y and z.
 
     Raises:
         DynamicsError: there are no such ions, too few frames, or their intervals differ.
         FileError: the trajectory is damaged.
     """
     interval, lags = frame_interval(trajectory), lag_grid(len(trajectory.steps))
-    parts = [squared_displacements(positions, lags) for positions in mobile_blocks(trajectory, elements)]
+    parts = [
+        squared_displacements(positions if directions is None else positions @ directions.T, lags)
+        for positions in mobile_blocks(trajectory, elements)
+    ]
     if not parts:
         raise DynamicsError(f"{trajectory.path} holds no {', '.join(elements)}")
     return SquaredDisplacements(lags, interval, len(trajectory.steps), np.concatenate(parts))

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 from scipy.spatial import KDTree
