@@ -7,8 +7,9 @@ from argyro.common.files import read_json, replacing
 from argyro.common.jobs import job
 from argyro.config.labels import LabelsConfig
 from argyro.labels.backends import open_backend
-from argyro.labels.collect import collect, outcome_table, require_enough
+from argyro.labels.collect import collect, require_enough
 from argyro.labels.store import Store
+from argyro.labels.table import outcome_table
 
 with job(snakemake.log[0]):
     params, name = snakemake.params, "-".join(snakemake.wildcards)

@@ -10,7 +10,7 @@ from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
 from argyro.learning.candidates import make_candidates
 from argyro.learning.decide import decide
-from argyro.learning.explore import Exploration
+from argyro.learning.exploration import Exploration
 from argyro.learning.potential_file import read_potential_file
 from argyro.learning.selection import select_environments
 from argyro.learning.stopwatch import stopwatch

@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 
 import mtpcore
+from argyro.config.labels import GatesConfig
 from argyro.config.learning import BoundaryConfig, CarvingConfig, ExplorationConfig, LearningConfig, Rung
 from argyro.config.materials import Material
 from argyro.config.structures import Boundary, DistanceLimits, SeedsConfig, StructuresConfig
@@ -24,11 +25,19 @@ from argyro.structures.seeds import build_seeds
 from argyro.structures.validator import validate
 from mtpcore.ase import MTP
 
+ROOT = Path(__file__).parents[2]
 MATERIAL = Material(id="Li6PS5Cl-50", formula="Li6PS5Cl", anion="Cl", exchange_percent=50)
 SPECIES = MATERIAL.elements
 LIMITS = DistanceLimits()
 RUNG = Rung(level=6)
 BOUNDARY = Boundary(name="S3-112", plane=(1, -1, 2), sigma=3)
+
+
+def largest_force(atoms: Atoms, calculator: MTP) -> float:
+    """On any atom, eV/angstrom."""
+    copy = atoms.copy()
+    copy.calc = calculator
+    return float(np.linalg.norm(copy.get_forces(), axis=1).max())
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +156,14 @@ def test_run_into_the_unknown_ends_early_and_keeps_what_it_met(potential: mtpcor
     assert snapshots[0].info["sampler"] == 3
     assert snapshots[0].info["material"] == MATERIAL.id
     assert not (tmp_path / "run").exists()
+
+
+def test_forces_in_carved_cells_pass_the_gate_of_labels(bicrystal: Atoms) -> None:
+    """Parts of the core that meet across the faces, or boundary atoms left too close, feel hundreds of eV/angstrom."""
+    teacher = MTP(ROOT / "config/reference/teacher/Cl.mtp", species=SPECIES)
+    for center in range(0, len(bicrystal), 17):
+        cell = training_cell(bicrystal, center, MATERIAL, CarvingConfig(), BoundaryConfig(), LIMITS)
+        assert largest_force(cell.atoms, teacher) < GatesConfig().max_force_eV_per_angstrom
 
 
 @pytest.mark.long

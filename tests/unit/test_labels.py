@@ -21,7 +21,6 @@ from argyro.labels.backends.base import Calculation, NotConvergedError
 from argyro.labels.collect import (
     collect,
     outcome_rows,
-    outcome_table,
     read_labelled,
     require_enough,
     require_one_level,
@@ -30,6 +29,7 @@ from argyro.labels.gates import flags, violations
 from argyro.labels.label import label_one, label_structures
 from argyro.labels.sanity import examine, require_sane
 from argyro.labels.store import Store, label_hash, structure_hash
+from argyro.labels.table import outcome_table
 
 GATES = GatesConfig(max_force_eV_per_angstrom=50.0)
 

@@ -1,4 +1,4 @@
-"""From outcomes to a training set: labels that passed, a table of all, and a stop where too much failed."""
+"""From outcomes to a training set: labels that passed, and a stop where too much failed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from ase import Atoms
 
 from argyro.common.errors import FileError, LabelError
@@ -55,17 +54,6 @@ def collect(
             )
         passed.append(labelled(atoms, finished.calculation, provenance(atoms, backend)))
     return passed
-
-
-def outcome_table(rows: Iterable[Mapping[str, Any]], name: str) -> pd.DataFrame:
-    """The tidy table of a set's outcomes.
-
-    Args:
-        rows: See `outcome_rows`.
-        name: Of the set.
-    """
-    table = pd.DataFrame([{"set": name} | dict(row) for row in rows])
-    return table.rename(columns={"seconds": "time_s"}).astype({"rung": "Int64", "scf_steps": "Int64"})
 
 
 def require_enough(rows: Sequence[Mapping[str, Any]], max_failed_fraction: float, name: str) -> None:

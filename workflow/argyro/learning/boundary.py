@@ -5,6 +5,7 @@ Energies of this relaxation serve nothing else; no label comes from them.
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,14 @@ from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
 from mtpcore.errors import CloseContactWarning, MtpcoreError
 
-from .carve import UNIT, CarvedCell, CarveRejectedError, carvings, periodic_distances
+from .carve import UNIT, BoolArray, CarvedCell, CarveRejectedError, carvings, periodic_distances
 from .contacts import contact_matrix
 from .surroundings import FloatArray, IntArray
 
 REACH = 0.5  # angstrom, along each axis: of atoms under a calculator that may know nothing of what it sees
 logger = logging.getLogger(__name__)
+OVERLAPPING = 0.75  # of a contact distance: what was moved may come no closer
+SAME_DISTANCE = 1e-6  # angstrom: two atoms are nearer than this to each other across the faces, or not across them
 WALL_STIFFNESS = 50.0  # eV/angstrom^2, of the wall around the core
 WALL_MARGIN = 0.1  # angstrom, of the wall from the core: a soft wall yields a little
 
@@ -50,13 +53,14 @@ def relax_boundary(
     Raises:
         CarveRejectedError: atoms are still too close, or a rigid unit broke.
     """
+    _require_apart(cell, material, settings, limits, core_only=True)
     moving = np.flatnonzero(~cell.core)
     contact = _Contact.of(cell, material, settings)
     settled = cell.with_positions(_minimized(contact, cell.atoms.get_positions(), moving, settings.contact_steps))
     _require_acceptable(settled, material, settings, limits)
     if calculator is None or settings.potential_steps == 0:
         return settled
-    energy = _WithCalculator(contact, cell.atoms, calculator)
+    energy = _WithCalculator(contact, cell.atoms.copy(), calculator)
     try:
         positions = _minimized(energy, settled.atoms.get_positions(), moving, settings.potential_steps, REACH)
         relaxed = cell.with_positions(positions)
@@ -126,11 +130,10 @@ class _Contact:
     @classmethod
     def of(cls, cell: CarvedCell, material: Material, settings: BoundaryConfig) -> "_Contact":
         """For a cell as it was carved."""
-        unit, core = cell.atoms.arrays[UNIT], cell.core
-        bound = (unit[:, None] == unit[None, :]) & (unit[:, None] >= 0)
+        bound, core = _bound(cell), cell.core
         free = ~bound & ~(core[:, None] & core[None, :])
         pairs, springs = np.array(np.nonzero(np.triu(free, 1))), np.array(np.nonzero(np.triu(bound, 1)))
-        contact = contact_matrix(cell.atoms.get_chemical_symbols(), material)
+        contact = contact_matrix(cell.atoms.get_chemical_symbols(), _as_carved(cell, material))
         return cls(
             cell.edge,
             pairs,
@@ -183,7 +186,7 @@ def _pull(gradient: FloatArray, pairs: IntArray, difference: FloatArray, factor:
 
 @dataclass(frozen=True, eq=False)
 class _WithCalculator:
-    """Repulsion and springs on top of a calculator."""
+    """Repulsion and springs on top of a calculator, which is asked directly: every call is of other positions."""
 
     contact: _Contact
     atoms: Atoms
@@ -192,12 +195,12 @@ class _WithCalculator:
     def __call__(self, positions: FloatArray) -> tuple[float, FloatArray]:
         """Energy, eV, and its gradient, shape (N, 3), eV/angstrom."""
         energy, gradient = self.contact(positions)
-        atoms = self.atoms.copy()
-        atoms.positions = positions
-        atoms.calc = self.calculator
+        self.atoms.positions = positions
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CloseContactWarning)  # the repulsion is there for that
-            return energy + atoms.get_potential_energy(), gradient - atoms.get_forces()
+            self.calculator.calculate(self.atoms, ["energy", "forces"], ["positions"])
+        found = self.calculator.results
+        return energy + found["energy"], gradient - found["forces"]
 
 
 def _minimized(
@@ -225,7 +228,7 @@ def _require_acceptable(cell: CarvedCell, material: Material, settings: Boundary
     Raises:
         CarveRejectedError: says why.
     """
-    positions, symbols = cell.atoms.get_positions(), cell.atoms.get_chemical_symbols()
+    positions = cell.atoms.get_positions()
     if not np.isfinite(positions).all():
         raise CarveRejectedError("distance", "positions are no numbers")
     distance = periodic_distances(positions, cell.edge)
@@ -234,17 +237,67 @@ def _require_acceptable(cell: CarvedCell, material: Material, settings: Boundary
         raise CarveRejectedError(
             "intrusion", f"an atom was pressed into the core, {nearest:.2f} angstrom from its center"
         )
-    allowed = np.array([[limits.between(a, b) for b in symbols] for a in symbols]) * settings.limits_factor
-    allowed[np.ix_(cell.core, cell.core)] = 0.0
+    _require_apart(cell, material, settings, limits)
+    _require_whole(cell, distance, material)
+
+
+def _require_apart(
+    cell: CarvedCell, material: Material, settings: BoundaryConfig, limits: DistanceLimits, *, core_only: bool = False
+) -> None:
+    """Refuse a cell with atoms too close to each other that are not so in the source as well.
+
+    Args:
+        cell: The cell.
+        material: Says what touches where.
+        settings: What is accepted.
+        limits: How close atoms may come.
+        core_only: Look at parts of the core that meet across the faces only: nothing will move them apart.
+
+    Raises:
+        CarveRejectedError: says which atoms.
+    """
+    positions, symbols = cell.atoms.get_positions(), cell.atoms.get_chemical_symbols()
+    distance = periodic_distances(positions, cell.edge)
+    apart = np.linalg.norm(positions[:, None, :] - positions[None, :, :], axis=-1)
+    within_core = cell.core[:, None] & cell.core[None, :]
+    allowed = np.maximum(
+        settings.limits_factor * _limit_matrix(symbols, limits),
+        np.where(_bound(cell), 0.0, OVERLAPPING * contact_matrix(symbols, _as_carved(cell, material))),
+    )
+    allowed[within_core & (distance > apart - SAME_DISTANCE)] = 0.0  # as they are in the source
     allowed = np.maximum(allowed, settings.minimum_distance_angstrom)
+    if core_only:
+        allowed[~within_core] = 0.0
     if (distance < allowed).any():
-        first, second = np.unravel_index(int((distance / allowed).argmin()), distance.shape)
+        first, second = np.unravel_index(int((distance / np.maximum(allowed, 1e-9)).argmin()), distance.shape)
         raise CarveRejectedError(
             "distance",
             f"{symbols[first]} and {symbols[second]} are {distance[first, second]:.2f} angstrom apart, below "
             f"{allowed[first, second]:.2f}",
         )
-    _require_whole(cell, distance, material)
+
+
+def _bound(cell: CarvedCell) -> BoolArray:
+    """Which atoms belong to the same rigid unit, shape (N, N)."""
+    unit = cell.atoms.arrays[UNIT]
+    bound: BoolArray = (unit[:, None] == unit[None, :]) & (unit[:, None] >= 0)
+    return bound
+
+
+def _as_carved(cell: CarvedCell, material: Material) -> Material:
+    """The material; without rigid units where the cell was carved atom by atom, so that nothing says what is bound."""
+    if (cell.atoms.arrays[UNIT] >= 0).any():
+        return material
+    return material.model_copy(update={"rigid_units": ()})
+
+
+def _limit_matrix(symbols: Sequence[str], limits: DistanceLimits) -> FloatArray:
+    """How close atoms of all pairs may come, shape (N, N), angstrom."""
+    elements = sorted(set(symbols))
+    table = np.array([[limits.between(a, b) for b in elements] for a in elements])
+    index = np.array([elements.index(symbol) for symbol in symbols])
+    matrix: FloatArray = table[np.ix_(index, index)]
+    return matrix
 
 
 def _require_whole(cell: CarvedCell, distance: FloatArray, material: Material) -> None:

@@ -258,16 +258,18 @@ class _Carving:
         alive = candidates.copy()
         crowding = self._crowding(candidates, edge)
         self._require_apart(crowding[np.ix_(protected, protected)])
-        surplus = {kind: -number for kind, number in wanted.items()}
-        for index in np.flatnonzero(candidates & ~protected):
-            surplus[self.groups.kind[index]] += 1
+        free = candidates & ~protected
+        kinds = np.array(self.groups.kind)
+        surplus = {kind: int((free & (kinds == kind)).sum()) - number for kind, number in wanted.items()}
+        deletable = free & np.isin(kinds, [kind for kind, number in surplus.items() if number > 0])
         for _ in range(sum(surplus.values())):
-            deletable = alive & ~protected & np.array([surplus.get(kind, 0) > 0 for kind in self.groups.kind])
             chosen = np.flatnonzero(deletable)
             distances = crowding[np.ix_(chosen, alive)].min(axis=1)
             victim = int(chosen[distances.argmin()])
-            alive[victim] = False
+            alive[victim] = deletable[victim] = False
             surplus[self.groups.kind[victim]] -= 1
+            if surplus[self.groups.kind[victim]] == 0:
+                deletable &= kinds != self.groups.kind[victim]
         return alive
 
     def _intruding(self, edge: float) -> BoolArray:

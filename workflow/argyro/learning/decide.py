@@ -8,7 +8,7 @@ from typing import Any, Literal
 from argyro.common.errors import ArgyroError
 from argyro.config.learning import Rung
 
-from .explore import Exploration
+from .exploration import Exploration
 from .selection import Selection
 
 
