@@ -65,19 +65,19 @@ def test_material_without_cages_is_refused() -> None:
 
 
 def test_radial_distribution_of_an_ideal_gas_is_one(tmp_path: Path) -> None:
-    positions = np.random.default_rng(0).random((40, 300, 3)) * 10
+    positions = np.random.default_rng(0).random((10, 300, 3)) * 10
     trajectory = stored(tmp_path / "a.parquet", positions, ["Li"] * 200 + ["S"] * 100)
     for first, second in (("Li", "Li"), ("Li", "S")):
         _, g = radial_distribution(trajectory, first, second, cutoff=5.0, bins=10)
-        np.testing.assert_allclose(g[2:], 1.0, atol=0.03)
+        np.testing.assert_allclose(g[2:], 1.0, atol=0.06)
 
 
 def test_density_map_holds_all_ions_where_they_are(tmp_path: Path) -> None:
-    positions = np.zeros((20, 3, 3)) + [[[1.0, 2.0, 3.0], [1.0, 2.0, -7.0], [9.0, 9.0, 9.0]]]
+    positions = np.tile([[1.5, 2.5, 3.5], [1.5, 2.5, -6.5], [9.0, 9.0, 9.0]], (20, 1, 1))
     trajectory = stored(tmp_path / "a.parquet", positions, ["Li", "Li", "S"])
     density, cell = density_map(trajectory, "Li", spacing=1.0)
     assert density.sum() * np.linalg.det(cell) / density.size == pytest.approx(2.0)
-    assert np.argwhere(density > 0).tolist() in ([[1, 2, 3]], [[0, 1, 2], [1, 2, 3]])
+    assert np.argwhere(density > 0).tolist() == [[1, 2, 3]]
     write_density_cube(tmp_path / "map.cube", Atoms("S", [[9, 9, 9]], cell=cell, pbc=True), density)
     data, atoms = read_cube_data(str(tmp_path / "map.cube"))
     np.testing.assert_allclose(data, density, atol=1e-5)
