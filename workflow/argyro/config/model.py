@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from .base import Name, Section
 from .continuum import ContinuumConfig
 from .dynamics import DynamicsConfig
+from .figures import FiguresConfig
 from .labels import LabelsConfig
 from .learning import LearningConfig
 from .materials import Material
@@ -37,6 +38,8 @@ class Config(Section):
     """Molecular dynamics of bulk, bicrystals and polycrystals."""
     transport: TransportConfig = TransportConfig()
     """Diffusivities, conductivities and Arrhenius parameters from runs."""
+    figures: FiguresConfig = FiguresConfig()
+    """Figures, each as PDF, PNG and the CSV of its data."""
     continuum: ContinuumConfig = ContinuumConfig()
     """Effective diffusivity of polycrystals, from a table of diffusivities alone."""
     reference: ReferenceConfig = ReferenceConfig()

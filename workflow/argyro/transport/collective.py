@@ -27,7 +27,7 @@ from .displacements import (
 )
 
 FEWEST_WINDOWS = 20.0  # independent ones below which nothing is resolved
-LAGS = 16  # that are fitted to
+LAGS = 10  # that are fitted to
 ROUNDS = 2  # of fits, each with the covariance that the one before suggests
 MEMORIES = 3.0  # after which rattling is forgotten
 SAMPLES = 20_000  # of ratios of two uncertain numbers
