@@ -11,7 +11,7 @@ from ase.units import kB
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import COLORS, MARKERS, new_figure
+from .style import COLORS, MARKERS, new_figure, shared_legend, styled
 
 type FloatArray = npt.NDArray[np.float64]
 
@@ -57,22 +57,31 @@ def draw_arrhenius(data: pd.DataFrame, fits: pd.DataFrame) -> Figure:
     """
     anions = [anion for anion in ("Cl", "Br", "I") if anion in set(data["anion"])]
     anions += sorted(set(data["anion"]) - set(anions))
-    figure = new_figure(columns=len(anions))
-    for axes, anion in zip(figure.axes, anions, strict=True):
-        _draw_panel(axes, data[data["anion"] == anion], fits[fits["anion"] == anion])
-        axes.set_title(f"X = {anion}")
-    figure.axes[0].set_ylabel("Li diffusivity (cm$^2$/s)")
+    with styled():
+        figure = new_figure(columns=len(anions))
+        styles = _styles(data)
+        for axes, anion in zip(figure.axes, anions, strict=True):
+            _draw_panel(axes, data[data["anion"] == anion], fits[fits["anion"] == anion], styles)
+            axes.set_title(f"X = {anion}")
+        figure.axes[0].set_ylabel("Li diffusivity (cm$^2$/s)")
+        shared_legend(figure)
     return figure
 
 
-def _draw_panel(axes: Axes, data: pd.DataFrame, fits: pd.DataFrame) -> None:
-    styles = cycle(zip(COLORS, MARKERS, strict=True))
+def _styles(data: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every label, the same in all panels."""
+    lines = data[data["source"] == "this campaign"][LINE].drop_duplicates().to_dict("records")
+    labels = sorted({_label(line) for line in lines}, key=lambda label: (not label.startswith("bulk"), label))
+    return dict(zip(labels, cycle(zip(COLORS, MARKERS, strict=True)), strict=False))
+
+
+def _draw_panel(axes: Axes, data: pd.DataFrame, fits: pd.DataFrame, styles: dict[str, tuple[str, str]]) -> None:
     for key, group in data[data["source"] == "this campaign"].groupby(LINE, dropna=False, sort=False):
-        color, marker = next(styles)
-        exchange = dict(zip(LINE, key, strict=True))["exchange_percent"]
-        label = _label(dict(zip(LINE, key, strict=True)))
+        line = dict(zip(LINE, key, strict=True))
+        exchange, label = line["exchange_percent"], _label(line)
+        color, marker = styles[label]
         _draw_points(axes, group, color, marker, label)
-        for fit in _fits_of(fits, dict(zip(LINE, key, strict=True))):
+        for fit in _fits_of(fits, line):
             _draw_band(axes, fit, group["mean_temperature_K"], color)
         theirs = data[(data["source"] == "published") & (data["exchange_percent"] == exchange)]
         theirs = theirs.sort_values("temperature_K")
@@ -83,7 +92,6 @@ def _draw_panel(axes: Axes, data: pd.DataFrame, fits: pd.DataFrame) -> None:
         axes.plot([], [], "--", color="0.4", lw=0.8, label="published")
     axes.set_yscale("log")
     axes.set_xlabel("1000 K / T")
-    axes.legend(loc="lower left")
 
 
 def _label(line: dict[str, Any]) -> str:

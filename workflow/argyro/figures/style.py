@@ -1,5 +1,6 @@
 """One style of all figures: sizes, fonts, and colours that colour-blind readers tell apart."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ SETTINGS: dict[Any, Any] = {
 }
 
 
+def styled() -> AbstractContextManager[None]:
+    """The context that figures are drawn in."""
+    return mpl.rc_context(SETTINGS)
+
+
 def new_figure(columns: int = 1, rows: int = 1, height: float = 2.8) -> Figure:
     """A figure of some panels beside each other.
 
@@ -38,10 +44,18 @@ def new_figure(columns: int = 1, rows: int = 1, height: float = 2.8) -> Figure:
         rows: Of panels.
         height: Of a row, inches.
     """
-    with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(max(COLUMN, 2.4 * columns), height * rows), layout="constrained")
-        figure.subplots(rows, columns, sharey=True, squeeze=False)
+    figure = Figure(figsize=(max(COLUMN, 2.4 * columns), height * rows), layout="constrained")
+    figure.subplots(rows, columns, sharey=True, squeeze=False)
     return figure
+
+
+def shared_legend(figure: Figure) -> None:
+    """One legend of all panels, below them, each entry once."""
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=min(3, len(found)))
 
 
 def save_figure(figure: Figure, data: pd.DataFrame, paths: dict[str, Path], dpi: int) -> None:
@@ -53,7 +67,7 @@ def save_figure(figure: Figure, data: pd.DataFrame, paths: dict[str, Path], dpi:
         paths: Of ``pdf``, ``png`` and ``csv``.
         dpi: Resolution of the PNG.
     """
-    with mpl.rc_context(SETTINGS):
+    with styled():
         for kind in ("pdf", "png"):
             metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
             with replacing(paths[kind]) as temporary:
