@@ -252,3 +252,14 @@ def test_lloyd_makes_grains_round_and_alike_and_poisson_does_not() -> None:
     drawn = [draw_microstructure("a", CUBE, 40, arrangement="poisson", seed=seed) for seed in range(6)]
     volumes = np.concatenate([tessellate(each).volumes for each in drawn])
     assert volumes.std() / volumes.mean() == pytest.approx(0.423, rel=0.15)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_tessellations_scale_with_their_cells(scale: float) -> None:
+    small = random(5, 3, CUBE, 0.9)
+    cell, weights = small.cell * scale, small.weights * scale**2
+    large = small.model_copy(update={"cell_angstrom": tuple(map(tuple, cell)), "weights_angstrom2": tuple(weights)})
+    first, second = tessellate(small), tessellate(large)
+    np.testing.assert_allclose(second.volumes, first.volumes * scale**3, rtol=1e-9)
+    assert second.boundary_area == pytest.approx(first.boundary_area * scale**2, rel=1e-9)
+    np.testing.assert_array_equal(second.facets.neighbour, first.facets.neighbour)

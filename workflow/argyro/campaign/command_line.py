@@ -7,6 +7,7 @@ from pathlib import Path
 from argyro.common.errors import ConfigError
 
 DEFAULT_PRESET = "quickstart"
+TARGET_PRESETS = {"published_continuum": "published"}  # targets that are meant with settings of their own
 USAGE = """\
 usage: scripts/run [--preset NAME] [--with EXTRA]... [--status] [Snakemake arguments and targets]
 
@@ -24,8 +25,8 @@ of Snakemake's arguments (snakemake --help) these are the ones to know:
   --config K=V...  single settings, such as seed=2 or structures.seeds.count=5
   --profile NAME   how and where jobs run: a folder of profiles/ (default: local) or your own
 
-targets: a stage (structures, labels), any file of the campaign's folder, or nothing for all; `report` makes report.html
-and is implied where no target is given.
+targets: a stage (structures, labels, continuum), any file of the campaign's folder, or nothing for all; `report` makes
+report.html and is implied where no target is given; published_continuum is a campaign of its own (config/published.yaml).
 """
 WITH_CONFIGFILE = ("--configfile", "--configfiles")
 WITH_CONFIG = ("--config", "-C")

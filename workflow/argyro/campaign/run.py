@@ -18,7 +18,7 @@ from argyro.common.files import write_text
 from argyro.config.load import ROOT, dump, load_files, preset_file
 from argyro.config.model import Config
 
-from .command_line import DEFAULT_PRESET, USAGE, CommandLine, parse
+from .command_line import DEFAULT_PRESET, TARGET_PRESETS, USAGE, CommandLine, parse
 from .folder import RUN_VARIABLE, campaign_folder, clear_leftovers, exclusive
 from .inputs import check_inputs
 from .report import make_report
@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(line: CommandLine) -> int:
-    overlay = line.configfile or preset_file(line.preset or DEFAULT_PRESET)
+    overlay = line.configfile or preset_file(line.preset or default_preset(line))
     config = load_files(overlay, line.assignments)
     check_inputs(config)
     folder = campaign_folder(config.campaign)
@@ -93,6 +93,12 @@ def snakemake_command(line: CommandLine, folder: Path, config_file: Path) -> lis
     command = [sys.executable, "-P", "-m", "snakemake", f"--snakefile={ROOT / 'Snakefile'}", f"--directory={folder}"]
     command += [f"--configfile={config_file}", f"--profile={_profile(line.profile or 'local')}"]
     return command + line.snakemake
+
+
+def default_preset(line: CommandLine) -> str:
+    """The preset where the user named none: that of the target, if it has one of its own."""
+    own = [TARGET_PRESETS[word] for word in line.snakemake if word in TARGET_PRESETS]
+    return own[0] if own else DEFAULT_PRESET
 
 
 def has_targets(line: CommandLine) -> bool:

@@ -5,13 +5,42 @@ from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 from argyro.common.errors import ContinuumError
-from argyro.microstructure.model import Microstructure
+from argyro.config.continuum import Grains
+from argyro.microstructure.generate import draw_microstructure
+from argyro.microstructure.model import Microstructure, read_microstructure
 from argyro.microstructure.tessellation import Tessellation
 
 from .material import FloatArray
 
 ANGSTROM_PER_NM = 10.0
+CUBE = np.eye(3) * 100.0  # angstrom; it is scaled
 SMALLEST_INTERIOR = 1e-6  # inscribed radius, relative to the grain size, that counts as something left of a grain
+
+
+def draw_grains(settings: Grains, tessellation: int, seed: int) -> Microstructure:
+    """One tessellation of a microstructure, or the one of its file, scaled to a grain size of 1 nm.
+
+    Args:
+        settings: Of the microstructure.
+        tessellation: Its number.
+        seed: Of the job; used if the settings have none.
+
+    Raises:
+        FileError: the file is no microstructure.
+        StructureError: the grains cannot be drawn.
+    """
+    if settings.microstructure is not None:
+        microstructure = read_microstructure(settings.microstructure)
+    else:
+        microstructure = draw_microstructure(
+            settings.name,
+            CUBE,
+            settings.grains or 0,
+            diameter_spread=settings.diameter_spread,
+            arrangement=settings.arrangement,
+            seed=seed if settings.seed is None else settings.seed + tessellation,
+        )
+    return scaled_to(microstructure, 1.0)
 
 
 def grain_size_nm(microstructure: Microstructure) -> float:

@@ -13,6 +13,8 @@ from .model import FloatArray, Microstructure
 
 type IntArray = npt.NDArray[np.int64]
 
+GRAIN_EDGE = 10.0
+
 
 @dataclass(frozen=True, eq=False)
 class Facets:
@@ -87,14 +89,14 @@ def tessellate(microstructure: Microstructure) -> Tessellation:
     Raises:
         StructureError: a grain is empty, as the weights differ too much, or two seeds coincide.
     """
-    seeds, cell = microstructure.seeds, microstructure.cell
-    weights = microstructure.weights
+    # In units in which grains are a few long: it has tolerances that are not relative, and fails in large cells
+    unit = float(np.cbrt(microstructure.volume / microstructure.grains)) / GRAIN_EDGE
     try:
         cells = pyvoro2.compute(
-            seeds,
-            domain=pyvoro2.PeriodicCell(vectors=cell.tolist()),
+            microstructure.seeds / unit,
+            domain=pyvoro2.PeriodicCell(vectors=(microstructure.cell / unit).tolist()),
             mode="power",
-            weights=weights,
+            weights=microstructure.weights / unit**2,
             return_face_shifts=True,
             include_empty=True,
             output="cells",
@@ -107,23 +109,25 @@ def tessellate(microstructure: Microstructure) -> Tessellation:
             f"the microstructure {microstructure.name} has no room for grain {empty[0]}: the weights of its neighbours "
             "are too large for the distance to their seeds; use weights that differ less"
         )
-    corners = tuple(np.array(grain["vertices"]) - grain["site"] for grain in cells)
+    corners = tuple((np.array(grain["vertices"]) - grain["site"]) * unit for grain in cells)
     return Tessellation(
         microstructure=microstructure,
-        volumes=np.array([grain["volume"] for grain in cells]),
+        volumes=np.array([grain["volume"] for grain in cells]) * unit**3,
         corners=corners,
-        facets=_facets(microstructure, cells, corners),
+        facets=_facets(microstructure, cells, corners, unit),
     )
 
 
-def _facets(microstructure: Microstructure, cells: list[dict[str, Any]], corners: tuple[FloatArray, ...]) -> Facets:
+def _facets(
+    microstructure: Microstructure, cells: list[dict[str, Any]], corners: tuple[FloatArray, ...], unit: float
+) -> Facets:
     faces = [(grain, face) for grain, cell in enumerate(cells) for face in cell["faces"]]
     grain = np.array([grain for grain, _ in faces])
     neighbour = np.array([face["adjacent_cell"] for _, face in faces])
     shift = np.array([face["adjacent_shift"] for _, face in faces])
     seeds, weights = microstructure.seeds, microstructure.weights
     # Shifts count from the images of the seeds that cells are around, which may not be those inside our cell
-    images = _images(np.array([cell["site"] for cell in cells]) - seeds, microstructure.cell)
+    images = _images(np.array([cell["site"] for cell in cells]) * unit - seeds, microstructure.cell)
     shift += images[neighbour] - images[grain]
     across = seeds[neighbour] + shift @ microstructure.cell - seeds[grain]
     distance = np.linalg.norm(across, axis=1)

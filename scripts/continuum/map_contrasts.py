@@ -1,0 +1,16 @@
+"""Map the effective diffusivity of one tessellation over the contrast of boundaries and the grain size."""
+
+from pathlib import Path
+
+from argyro.common.files import replacing
+from argyro.common.jobs import job
+from argyro.config.continuum import ContinuumConfig
+from argyro.continuum.contrast_map import make_map
+from argyro.microstructure.model import read_microstructure
+
+with job(snakemake.log[0]):
+    settings = ContinuumConfig.model_validate(snakemake.params.settings)
+    microstructure = read_microstructure(Path(snakemake.input[0]))
+    table = make_map(settings, microstructure, threads=snakemake.threads)
+    with replacing(Path(snakemake.output[0])) as temporary:
+        table.to_parquet(temporary, index=False)
