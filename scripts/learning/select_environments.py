@@ -9,7 +9,7 @@ from argyro.config.learning import LearningConfig, Rung
 from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
 from argyro.learning.candidates import make_candidates
-from argyro.learning.decide import decide
+from argyro.learning.decide import decide, teaches
 from argyro.learning.exploration import Exploration
 from argyro.learning.potential_file import read_potential_file
 from argyro.learning.selection import select_environments
@@ -31,7 +31,7 @@ with job(snakemake.log[0]):
             mode=settings.mode,
         )
         candidates, rejections = make_candidates(
-            selection.environments if selection.largest_grade > rung.accept_grade else [],
+            selection.environments if teaches(rung, selection, explored) else [],
             snapshots,
             materials={m["id"]: Material.model_validate(m) for m in params.materials},
             settings=settings,

@@ -14,7 +14,8 @@ import mtpcore
 from argyro.common.errors import FileError, MissingDependencyError
 from argyro.config.learning import FitConfig, LearningConfig, MlipConfig, Rung
 from argyro.learning.decide import Decision, LearningError, decide, require_done
-from argyro.learning.explore import Exploration, spread
+from argyro.learning.exploration import Exploration
+from argyro.learning.explore import spread
 from argyro.learning.fitters import FitError, MlipFitter
 from argyro.learning.ledger import group_by_round, ledger_row, ledger_table
 from argyro.learning.potential_file import read_card, read_potential_file, write_given_potential, write_potential
@@ -65,6 +66,7 @@ def test_level_ends_when_nothing_is_selected_or_nothing_above_the_accept_grade()
 
 def test_broken_runs_with_something_to_learn_are_data() -> None:
     assert decision((6.0,), ("grade", "burst")).next == "continue"
+    assert decision((1.5,), ("finished", "burst")).next == "continue"
 
 
 def test_runs_that_break_while_nothing_can_be_selected_are_a_failure() -> None:
@@ -98,11 +100,18 @@ def test_failed_ladder_points_to_its_ledger() -> None:
 def test_every_chosen_structure_is_explored_at_every_temperature() -> None:
     rung = Rung(level=6, structures=("*-bulk-*", "*-S3-*"), temperatures_K=(600.0, 900.0), samplers=2)
     found = samplers(rung, NAMES)
-    assert len(found) == rung.sampler_count(NAMES) == 12
+    assert len(found) == 12
     assert [sampler.number for sampler in found] == list(range(12))
     assert {(s.structure, s.temperature) for s in found} == {(n, t) for n in NAMES for t in (600.0, 900.0)}
     assert all(NAMES[sampler.structure] == sampler.material for sampler in found)
     assert Rung(level=6, structures=("*-S3-*",)).chosen(NAMES) == ["b-S3-112-c0"]
+
+
+def test_boundaries_may_be_explored_at_temperatures_of_their_own() -> None:
+    rung = Rung(level=6, temperatures_K=(1000.0,), temperatures_of={"*-S3-*": (600.0, 700.0)})
+    found = samplers(rung, NAMES)
+    assert {s.temperature for s in found if "S3" in s.structure} == {600.0, 700.0}
+    assert {s.temperature for s in found if "S3" not in s.structure} == {1000.0}
 
 
 def test_ladders_and_thresholds_that_make_no_sense_are_refused() -> None:

@@ -24,6 +24,9 @@ class Rung(Section):
     """Names of target structures, or patterns of them such as *-bulk-*; other chemical systems are left out."""
     temperatures_K: tuple[PositiveFloat, ...] = (300.0, 600.0, 900.0)
     """Of the samplers."""
+    temperatures_of: dict[str, tuple[PositiveFloat, ...]] = Field(default_factory=dict)
+    """Other temperatures, K, of structures with these names or patterns, such as those of boundaries; of several that
+    fit, the first counts."""
     samplers: PositiveInt = 1
     """Independent samplers of each structure at each temperature."""
     duration_ps: PositiveFloat = 10.0
@@ -57,9 +60,10 @@ class Rung(Section):
         """Those of these structures that the level explores, in their order."""
         return [name for name in structures if any(fnmatchcase(name, pattern) for pattern in self.structures)]
 
-    def sampler_count(self, structures: Iterable[str]) -> int:
-        """How many samplers explore these structures."""
-        return len(self.chosen(structures)) * len(self.temperatures_K) * self.samplers
+    def temperatures(self, structure: str) -> tuple[float, ...]:
+        """At which a structure is explored, K."""
+        fitting = (own for pattern, own in self.temperatures_of.items() if fnmatchcase(structure, pattern))
+        return next(fitting, self.temperatures_K)
 
 
 class ExplorationConfig(Section):
@@ -227,8 +231,8 @@ class LearningConfig(Section):
     backend: Literal["mtpcore", "mlip"] = "mtpcore"
     """What fits."""
     ladder: tuple[Rung, ...] = Field(default=(Rung(level=6), Rung(level=8), Rung(level=10)), min_length=1)
-    """Levels, the lowest first, each with level, structures, temperatures_K, samplers, duration_ps, select_grade,
-    stop_grade, accept_grade, max_labels, max_rounds, on_limit and label_protocol."""
+    """Levels, the lowest first, each with level, structures, temperatures_K, temperatures_of, samplers, duration_ps,
+    select_grade, stop_grade, accept_grade, max_labels, max_rounds, on_limit and label_protocol."""
     max_failed_fraction: Fraction = 0.5
     """If more of a round's structures get no usable label, the campaign stops and shows which and why."""
     exploration: ExplorationConfig = ExplorationConfig()

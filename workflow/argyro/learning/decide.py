@@ -52,9 +52,9 @@ def decide(
 ) -> Decision:
     """Judge a round.
 
-    A level ends when nothing is selected, or nothing above the accept grade: the published rule. Runs that break where
-    nothing can be selected would break again for ever: that is not the end but a failure, as are environments of which
-    no training cell can be made, and the limit of rounds.
+    A level ends when nothing is selected, or nothing above the accept grade: the published rule. It does not while runs
+    break: then whatever was selected is labelled, and where nothing was, they would break again for ever, which is a
+    failure, as are environments of which no training cell can be made, and the limit of rounds.
 
     Args:
         rung: The level.
@@ -66,7 +66,7 @@ def decide(
     """
     onward: Next = "done" if last_level else "level_up"
     broken = [exploration for exploration in explorations if exploration.broke]
-    if selection.largest_grade <= rung.accept_grade:
+    if not teaches(rung, selection, explorations):
         if broken:
             return _given_up(rung, onward, f"runs break, but nothing can be selected: {_named(broken)}")
         worst = f"the largest selected grade is {selection.largest_grade:.2f}"
@@ -81,10 +81,22 @@ def decide(
         return _given_up(
             rung,
             onward,
-            f"the limit of rounds is reached and the largest selected grade is {selection.largest_grade:.2f}, above "
-            f"{rung.accept_grade:g}",
+            f"the limit of rounds is reached, the largest selected grade is {selection.largest_grade:.2f} "
+            f"({rung.accept_grade:g} is accepted), and {len(broken)} of {len(explorations)} runs broke",
         )
     return Decision("continue", f"{candidates} structures to label", converged=False, candidates=candidates)
+
+
+def teaches(rung: Rung, selection: Selection, explorations: Sequence[Exploration]) -> bool:
+    """Whether what was selected is worth labels: a grade is above the accept grade, or runs break.
+
+    Args:
+        rung: The level.
+        selection: What was selected.
+        explorations: How the samplers fared.
+    """
+    broken = any(exploration.broke for exploration in explorations)
+    return selection.largest_grade > (rung.select_grade if broken else rung.accept_grade)
 
 
 def require_done(decision: Mapping[str, Any], folder: Path, ledger: Path) -> None:

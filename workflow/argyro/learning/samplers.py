@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 
 from argyro.config.learning import Rung
 
@@ -31,8 +30,13 @@ def samplers(rung: Rung, structures: Mapping[str, str]) -> list[Sampler]:
         rung: The level.
         structures: Names of structures of the chemical system, and of their materials.
     """
-    chosen = product(range(rung.samplers), rung.temperatures_K, rung.chosen(structures))
+    chosen = [
+        (structure, temperature)
+        for _ in range(rung.samplers)
+        for structure in rung.chosen(structures)
+        for temperature in rung.temperatures(structure)
+    ]
     return [
         Sampler(number, structure, structures[structure], temperature)
-        for number, (_, temperature, structure) in enumerate(chosen)
+        for number, (structure, temperature) in enumerate(chosen)
     ]
