@@ -37,7 +37,7 @@ dynamics:
 """
 
 
-def run(folder: Path, *words: str) -> str:
+def run(folder: Path, *words: str, status: int = 0) -> str:
     settings = folder / "settings.yaml"
     settings.write_text(SETTINGS)
     process = subprocess.run(
@@ -48,7 +48,7 @@ def run(folder: Path, *words: str) -> str:
         timeout=TIMEOUT,
         check=False,
     )
-    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.returncode == status, process.stdout + process.stderr
     return process.stdout + process.stderr
 
 
@@ -95,3 +95,25 @@ def test_tables_hold_all_boundaries_and_runs_and_nothing_is_left_to_do(tmp_path:
     assert {"is_boundary", "is_boundary_by_structure", "boundary_distance_angstrom"} <= set(start.arrays)
     assert np.linalg.norm(start.cell[2]) > 24
     assert "Nothing to be done" in run(tmp_path, "dynamics")
+
+
+@pytest.mark.long
+def test_damaged_trajectory_is_found_repeated_and_the_same_as_before(tmp_path: Path) -> None:
+    run(tmp_path, "dynamics")
+    trajectory = tmp_path / "test/dynamics/Li6PS5Cl-bulk-1x1x1-a0/r0/600K/0/trajectory/mobile.parquet"
+    whole = trajectory.read_bytes()
+    trajectory.write_bytes(whole[: len(whole) // 2])
+    output = run(tmp_path, "transport", status=1)
+    assert f"{'/'.join(trajectory.parts[-7:])} is damaged" in output
+    assert "start it again" in output
+    run(tmp_path, "transport")
+    assert trajectory.read_bytes() == whole
+    table = pd.read_parquet(tmp_path / "test/transport/diffusivity.parquet")
+    tracer = table[(table["method"] == "tracer") & (table["direction"] == "mean")]
+    assert len(tracer) == 6
+    assert tracer["status"].str.startswith("not diffusive").all(), "0.8 ps tell no diffusivity"
+    assert tracer["D_cm2_per_s"].isna().all()
+    assert (tracer["D_cm2_per_s_upper95"] > 0).all()
+    fits = pd.read_parquet(tmp_path / "test/transport/arrhenius.parquet")
+    assert fits["status"].str.startswith("not resolved").all()
+    assert "Nothing to be done" in run(tmp_path, "transport")

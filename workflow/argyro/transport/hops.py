@@ -29,13 +29,13 @@ class HopStatistics:
     Attributes:
         within_cages_per_ion_ns: Hops between places of a cage, per ion and nanosecond.
         between_cages_per_ion_ns: Hops from cage to cage.
-        residence_ps: Mean time in a cage; infinite if none was left.
+        residence_ps: Mean time in a cage; None if none was left.
         hops_between: Number of hops that the latter two are from.
     """
 
     within_cages_per_ion_ns: float
     between_cages_per_ion_ns: float
-    residence_ps: float
+    residence_ps: float | None
     hops_between: int
 
 
@@ -122,6 +122,6 @@ def hop_statistics(places: IntArray, interval_ps: float, patience_ps: float = 0.
     return HopStatistics(
         within_cages_per_ion_ns=within / time * PS_PER_NS,
         between_cages_per_ion_ns=between / time * PS_PER_NS,
-        residence_ps=time / between if between else float("inf"),
+        residence_ps=time / between if between else None,
         hops_between=between,
     )

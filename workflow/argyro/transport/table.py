@@ -24,7 +24,19 @@ FAMILY = [
 ]
 """What diffusivities of one Arrhenius line have in common; arrangements, candidates and potentials differ."""
 LINES = {"tracer", "regions", "mixture", "collective"}  # methods that are fitted
+NUMBERS = [
+    "D_cm2_per_s", "D_error_cm2_per_s", "D_cm2_per_s_lo68", "D_cm2_per_s_hi68", "D_cm2_per_s_lo95", "D_cm2_per_s_hi95",
+    "D_cm2_per_s_upper95", "conductivity_mS_per_cm", "haven_ratio", "width_angstrom", "z_angstrom",
+    "boundary_area_per_volume_per_angstrom",
+]  # fmt: skip
+"""Columns that are there even if no row has a number."""
 type Row = dict[str, Any]
+
+
+def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of all runs in one table."""
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(**{name: np.nan for name in NUMBERS if name not in table})
 
 
 def with_mixtures(table: pd.DataFrame, widths: Sequence[float]) -> pd.DataFrame:
