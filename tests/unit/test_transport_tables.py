@@ -16,7 +16,7 @@ from argyro.structures.bulk import build_bulk
 from argyro.transport.distribution import density_map, radial_distribution, write_density_cube
 from argyro.transport.hops import cage_centers, hop_statistics, places_of, settled_places
 from argyro.transport.published import single_origin_diffusivity
-from argyro.transport.table import arrhenius_table, with_mixtures
+from argyro.transport.table import arrhenius_table, with_arrangements, with_mixtures
 
 CHLORIDE = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
 CELL = np.eye(3) * 10.0
@@ -136,3 +136,15 @@ def test_line_of_fewer_than_three_temperatures_says_so_and_has_no_value_at_room_
     table = pd.DataFrame(rows("bulk", "a-bulk", {600: 1e-5, 700: 2e-5, 850: 4e-5}))
     (row,) = arrhenius_table(table, 300.0, 1).to_dict("records")
     assert row["D_extrapolated_cm2_per_s_lo95"] < row["D_extrapolated_cm2_per_s"] < 1e-5
+
+
+def test_scatter_of_arrangements_is_in_the_interval_of_their_mean() -> None:
+    values = [1.0e-5, 1.2e-5, 1.7e-5]
+    table = pd.DataFrame([row for k, D in enumerate(values) for row in rows("bulk", f"a-{k}", {700: D}, replicas=2)])
+    (mean,) = with_arrangements(table).query("method == 'arrangements'").to_dict("records")
+    assert (mean["structure"], mean["replicas"]) == ("mean of 3", 6)
+    assert mean["D_cm2_per_s"] == pytest.approx(1.3e-5)
+    assert mean["D_error_cm2_per_s"] == pytest.approx(np.std(values, ddof=1) / np.sqrt(3))
+    assert mean["D_cm2_per_s_hi95"] - mean["D_cm2_per_s"] == pytest.approx(4.303 * mean["D_error_cm2_per_s"], rel=1e-3)
+    assert len(with_arrangements(table[:1])) == 1, "a single one has no scatter"
+    assert len(arrhenius_table(with_arrangements(table), 300.0, 1)) == 1, "means are not fitted once more"

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from argyro.common.errors import DynamicsError
 
@@ -81,6 +82,42 @@ def _mixtures(cell: pd.Series, whole: pd.DataFrame, widths: Sequence[float]) -> 
             "D_cm2_per_s_lo68": low,
             "D_cm2_per_s_hi68": high,
         }
+
+
+def with_arrangements(table: pd.DataFrame) -> pd.DataFrame:
+    """Add rows of the mean over arrangements of anions, candidates and potentials, at each temperature.
+
+    Their scatter is in the interval: the standard error of the mean by Student's distribution, but no less than the
+    single errors give. Of fewer than two resolved ones there is no such row.
+    """
+    line = [*FAMILY, "temperature_K"]
+    chosen = table[(table["method"] == "tracer") & (table["status"] == "diffusive")]
+    rows = [
+        dict(zip(line, key, strict=True)) | _mean_of_arrangements(group)
+        for key, group in chosen.groupby(line, dropna=False, sort=True)
+        if len(group) > 1
+    ]
+    return pd.concat([table, pd.DataFrame(rows)], ignore_index=True) if rows else table
+
+
+def _mean_of_arrangements(group: pd.DataFrame) -> Row:
+    values, count = group["D_cm2_per_s"], len(group)
+    scatter = float(values.std(ddof=1)) / np.sqrt(count)
+    single = float(np.sqrt((group["D_error_cm2_per_s"] ** 2).sum())) / count
+    mean, error = float(values.mean()), max(scatter, single)
+    row: Row = {
+        "structure": f"mean of {count}",
+        "method": "arrangements",
+        "status": "resolved",
+        "replicas": int(group["replicas"].sum()),
+        "mean_temperature_K": float(group["mean_temperature_K"].mean()),
+        "D_cm2_per_s": mean,
+        "D_error_cm2_per_s": error,
+    }
+    for percent in (68, 95):
+        half = error * float(stats.t.ppf((1 + percent / 100) / 2, count - 1))
+        row |= {f"D_cm2_per_s_lo{percent}": mean - half, f"D_cm2_per_s_hi{percent}": mean + half}
+    return row
 
 
 def arrhenius_table(table: pd.DataFrame, extrapolation_K: float, seed: int) -> pd.DataFrame:
