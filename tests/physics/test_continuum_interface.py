@@ -8,12 +8,15 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.spatial.transform import Rotation
 
+from argyro.continuum import interface_level
 from argyro.continuum.grains import grain_size_nm, interior_fraction, interior_size_nm, scaled_to
 from argyro.continuum.interface import InterfaceEngine
+from argyro.continuum.interface_level import Level
 from argyro.continuum.interface_matrices import assemble
 from argyro.continuum.interface_mesh import mesh_grains, refined
 from argyro.continuum.interface_topology import topology_of
 from argyro.continuum.material import GrainBoundaryMaterial
+from argyro.continuum.voxel import effective_diffusivity_voxel
 from argyro.microstructure.generate import draw_microstructure
 from argyro.microstructure.model import Microstructure
 from argyro.microstructure.tessellation import tessellate
@@ -193,6 +196,35 @@ def test_interior_of_cubes_is_a_smaller_cube() -> None:
     assert interior_fraction(tessellate(bricks), 2.0) == pytest.approx((1 - 2.0 / edge) ** 3)
     assert interior_size_nm(tessellate(bricks), 2.0) == pytest.approx(10.0 * (1 - 2.0 / edge))
     assert interior_fraction(tessellate(bricks), 1.01 * edge) == 0
+
+
+@pytest.mark.parametrize(
+    ("D_par", "D_perp", "ratio", "voxels"),
+    [(10, 10, 0.08, 96), (60, 60, 0.05, 96), (0.3, 0.3, 0.08, 128), (5, 20, 0.08, 96)],
+)
+def test_engines_agree_within_their_stated_errors(D_par: float, D_perp: float, ratio: float, voxels: int) -> None:
+    """Boundaries of zero thickness against resolved ones, isotropic and anisotropic."""
+    drawn = draw_microstructure("p", CUBE, 3, seed=1)
+    material = GrainBoundaryMaterial(1.0, D_par, D_perp, 2.5)
+    size = 2.5 / ratio
+    thin = InterfaceEngine(drawn).effective_diffusivity(material, size)
+    resolved = effective_diffusivity_voxel(tessellate(scaled_to(drawn, size)), material, voxels)
+    errors = [each.mean * (each.discretization_error + each.model_error) for each in (thin, resolved)]
+    np.testing.assert_allclose(thin.tensor, resolved.tensor, rtol=0, atol=sum(errors))
+    assert abs(thin.mean - resolved.mean) < 0.03 * resolved.mean
+
+
+def test_changes_to_first_order_miss_no_more_than_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same resistive boundaries in the equations, and added to first order."""
+    drawn = draw_microstructure("p", CUBE, 4, seed=3)
+    level = Level(refined(mesh_grains(topology_of(tessellate(scaled_to(drawn, 0.1))), 1.0)))
+    for resistance, conductance in ((0.02, 0.0), (0.08, 0.0), (0.02, 0.1)):
+        monkeypatch.setattr(interface_level, "NEGLIGIBLE", 0.0)
+        full = level.solve(resistance, conductance)
+        monkeypatch.setattr(interface_level, "NEGLIGIBLE", np.inf)
+        first = level.solve(resistance, conductance)
+        assert 0 == full.neglected < first.neglected < 0.02
+        assert np.trace(first.tensor) == pytest.approx(np.trace(full.tensor), rel=first.neglected)
 
 
 def test_published_cell_has_206_facets() -> None:

@@ -26,7 +26,7 @@ of Snakemake's arguments (snakemake --help) these are the ones to know:
   --profile NAME   how and where jobs run: a folder of profiles/ (default: local) or your own
 
 targets: a stage (structures, labels, continuum), any file of the campaign's folder, or nothing for all; `report` makes
-report.html and is implied where no target is given; published_continuum is a campaign of its own (config/published.yaml).
+report.html and is implied where no target is given; published_continuum takes the preset published.
 """
 WITH_CONFIGFILE = ("--configfile", "--configfiles")
 WITH_CONFIG = ("--config", "-C")

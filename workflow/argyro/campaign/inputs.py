@@ -9,6 +9,7 @@ from argyro.config.composition import parse_formula
 from argyro.config.materials import Material
 from argyro.config.model import Config
 from argyro.config.structures import StructuresConfig
+from argyro.continuum.pairs import read_pairs, read_samples
 from argyro.labels.collect import read_labelled, require_one_level
 from argyro.structures import cif
 
@@ -32,6 +33,9 @@ def check_inputs(config: Config) -> None:
     for material in config.materials:
         if material.cif is not None:
             _check_cif(material, material.cif, config.structures)
+    for name in ("diffusivity", "diffusivity_samples"):
+        if (path := getattr(config.continuum, name)) is not None:
+            _check_pairs(name, path)
     for path in config.labels.imports:
         _check_labels(path)
     if config.labels.backend == "mtp":
@@ -47,6 +51,13 @@ def _check_cif(material: Material, path: Path, structures: StructuresConfig) -> 
         except ArgyroError as error:
             where = f"materials: {material.id} in structures.{section}.supercell {list(supercell)}"
             raise ConfigError(f"{where}: {error}") from None
+
+
+def _check_pairs(name: str, path: Path) -> None:
+    try:
+        read_pairs(path) if name == "diffusivity" else read_samples(path)
+    except ArgyroError as error:
+        raise ConfigError(f"continuum.{name}: {error}") from None
 
 
 def _check_labels(path: Path) -> None:

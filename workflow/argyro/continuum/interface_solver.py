@@ -6,7 +6,11 @@ and linear elements without it take a fraction of the time that it needs to comp
 
 import dolfinx_solver  # noqa: F401  loads what petsc4py is linked to
 import numpy as np
-from petsc4py import PETSc
+import petsc4py
+
+petsc4py.init(["argyro", "-no_signal_handler"])  # a request to end is no error to explain
+
+from petsc4py import PETSc  # noqa: E402
 
 from argyro.common.errors import ContinuumError
 

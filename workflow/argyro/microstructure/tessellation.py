@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyvoro2
+from scipy.spatial import KDTree
 
 from argyro.common.errors import StructureError
 
@@ -14,6 +15,7 @@ from .model import FloatArray, Microstructure
 type IntArray = npt.NDArray[np.int64]
 
 GRAIN_EDGE = 10.0
+SAME_PLACE = 1e-6  # distance of seeds, relative to the cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +104,9 @@ def tessellate(microstructure: Microstructure) -> Tessellation:
             output="cells",
         )
     except ValueError as error:
-        raise StructureError(f"the microstructure {microstructure.name} has no tessellation: {error}") from None
+        raise StructureError(
+            f"the microstructure {microstructure.name} has no tessellation: {_coincidence(microstructure) or error}"
+        ) from None
     cells.sort(key=lambda grain: int(grain["id"]))
     if empty := [grain["id"] for grain in cells if not grain["faces"]]:
         raise StructureError(
@@ -116,6 +120,14 @@ def tessellate(microstructure: Microstructure) -> Tessellation:
         corners=corners,
         facets=_facets(microstructure, cells, corners, unit),
     )
+
+
+def _coincidence(microstructure: Microstructure) -> str:
+    """Which seeds are at one place, or nothing."""
+    fractions = np.array(microstructure.seeds_fractional)
+    inside = (fractions - np.floor(fractions)) % 1.0
+    pairs = KDTree(inside, boxsize=1.0).query_pairs(SAME_PLACE)
+    return "".join(f"seeds {i} and {j} are at one place; move or remove one" for i, j in sorted(pairs)[:1])
 
 
 def _facets(
