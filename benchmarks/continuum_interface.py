@@ -69,8 +69,8 @@ def main() -> None:
     lines = [
         "# What the interface engine costs",
         "",
-        "Command: `OMP_NUM_THREADS=1 python benchmarks/continuum_interface.py`, on one core of a machine that others used",
-        "at the same time: processor times are what to look at.",
+        "Command: `OMP_NUM_THREADS=1 python benchmarks/continuum_interface.py`, on one core of a machine in use by",
+        "others at the same time: processor times are what to look at.",
         "Every case is solved on both meshes.",
         "",
         "| grains | what | processor time, s | wall time, s |",

@@ -4,18 +4,13 @@ PETSc is the one that comes with DOLFINx. Elements are assembled without DOLFINx
 and linear elements without it take a fraction of the time that it needs to compile its forms; tests compare the two.
 """
 
-import dolfinx_solver  # noqa: F401  loads what petsc4py is linked to
 import numpy as np
-import petsc4py
-
-petsc4py.init(["argyro", "-no_signal_handler"])  # a request to end is no error to explain
-
-from petsc4py import PETSc  # noqa: E402
 
 from argyro.common.errors import ContinuumError
 
 from .interface_matrices import Matrices
 from .material import FloatArray
+from .petsc import PETSc
 
 RESIDUAL = 1e-7  # relative to the load; errors of energies are of its square
 ITERATIONS = 2000
