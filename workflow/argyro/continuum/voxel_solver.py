@@ -175,11 +175,15 @@ class _Problem:
         energy = self.energy(mean_gradient, np.zeros_like(potential))
         forces = self._take_residual(1.0)
         largest = np.abs(self._double).max() * np.linalg.norm(self._voxels.edges @ mean_gradient)
-        if forces <= NO_FORCE * largest * np.sqrt(potential.size):
+        if forces <= NO_FORCE * largest:
             potential[:] = 0
             return energy, 0, 0.0
-        energy = self.energy(mean_gradient, potential)
-        residual = self._take_residual(forces)
+        if potential.any():
+            energy = self.energy(mean_gradient, potential)
+            residual = self._take_residual(forces)
+        else:
+            self._residual /= np.float32(forces)
+            residual = 1.0
         self._correction[:], self._direction[:] = 0, 0
         iterations, last_work = 0, np.inf
         while residual > tolerance:
@@ -189,7 +193,7 @@ class _Problem:
             self._run(lambda number: take_correction(*self._slabs[number], forces, self._correction, potential))
             energy = self.energy(mean_gradient, potential)
             residual, before = self._take_residual(forces), residual
-            if residual > SLOWEST * before:
+            if residual > max(tolerance, SLOWEST * before):
                 raise ContinuumError(
                     f"conjugate gradients stand at a residual of {residual:.1e} after {iterations} iterations, "
                     f"{tolerance:.1e} was asked for; the contrast of diffusivities may be too large"
@@ -225,7 +229,7 @@ class _Problem:
         return sum(self._run(multiply))
 
     def _step(self, step: float) -> float:
-        """Take a step; norm of the residual it leaves."""
+        """Take a step; root mean square of the residual it leaves."""
 
         def take(number: int) -> float:
             return step_slab(
@@ -233,17 +237,15 @@ class _Problem:
                 self._correction, self._residual,
             )  # fmt: skip
 
-        return float(np.sqrt(sum(self._run(take))))
+        return float(np.sqrt(sum(self._run(take)) / self._residual.size))
 
     def _take_residual(self, unit: float) -> float:
-        """Set the residual to that of the last product, in this unit; its norm."""
+        """Set the residual to that of the last product, in this unit; its root mean square."""
 
         def take(number: int) -> float:
-            return set_residual(
-                *self._slabs[number], unit, self._product, self._remainder[number - 1], self._residual
-            )  # fmt: skip
+            return set_residual(*self._slabs[number], unit, self._product, self._remainder[number - 1], self._residual)
 
-        return float(np.sqrt(sum(self._run(take))))
+        return float(np.sqrt(sum(self._run(take)) / self._residual.size))
 
     def _run[Result](self, function: Callable[[int], Result]) -> list[Result]:
         return self._workers.run(function, range(len(self._slabs)))
