@@ -16,6 +16,7 @@ from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
 from argyro.learning.boundary import relax_boundary, training_cell
 from argyro.learning.carve import CORE, SOURCE, UNIT, CarvedCell, CarveRejectedError, carve
+from argyro.learning.contacts import contact_distance
 from argyro.structures.bulk import build_bulk
 from argyro.structures.validator import validate
 
@@ -129,6 +130,28 @@ def test_density_is_recorded_and_near_the_sources(
         assert settled.atoms.info["carve_density_ratio"] == pytest.approx(ratio)
         assert 0.85 <= ratio <= 1.05
         assert settled.edge >= 11.0
+
+
+def test_centers_of_units_are_shielded_by_their_ligands() -> None:
+    """Sulfur that touches the three of a face, 3.25 angstrom each, is 3.3 angstrom from phosphorus, by geometry."""
+    touching, bond = contact_distance("S", "S", MATERIAL), 2.05
+    edge = bond * np.sqrt(8 / 3)  # of the tetrahedron
+    from_face = np.sqrt(touching**2 - edge**2 / 3)
+    assert contact_distance("P", "S", MATERIAL) == pytest.approx(from_face + bond / 3, abs=0.1)
+    assert contact_distance("P", "P", MATERIAL) > 2 * bond
+    assert contact_distance("Li", "S", MATERIAL) < 2.5
+    bare = MATERIAL.model_copy(update={"rigid_units": ()})
+    assert contact_distance("P", "S", bare) == pytest.approx(2.12, abs=0.01)  # a bond
+
+
+def test_parts_of_the_core_never_meet_across_the_faces(cells: list[tuple[int, CarvedCell, CarvedCell]]) -> None:
+    for _, _, settled in cells:
+        core = settled.atoms[settled.core]
+        phosphorus = core.positions[core.symbols == "P"]
+        across = settled.edge - np.abs(phosphorus[:, None] - phosphorus[None, :])
+        offset = np.where(across < settled.edge / 2, across, settled.edge - across)
+        distance = np.linalg.norm(offset, axis=-1)[np.triu_indices(len(phosphorus), 1)]
+        assert (distance > 0.7 * contact_distance("P", "P", MATERIAL)).all()
 
 
 def test_same_source_gives_the_same_cell(hot_bulk: Atoms) -> None:
