@@ -200,7 +200,7 @@ def test_interior_of_cubes_is_a_smaller_cube() -> None:
 
 @pytest.mark.parametrize(
     ("D_par", "D_perp", "ratio", "voxels"),
-    [(10, 10, 0.08, 96), (60, 60, 0.05, 96), (0.3, 0.3, 0.08, 128), (5, 20, 0.08, 96)],
+    [(10, 10, 0.08, 96), (60, 60, 0.05, 96), (0.3, 0.3, 0.08, 128), (5, 20, 0.08, 96), (3, 0.5, 0.08, 128)],
 )
 def test_engines_agree_within_their_stated_errors(D_par: float, D_perp: float, ratio: float, voxels: int) -> None:
     """Boundaries of zero thickness against resolved ones, isotropic and anisotropic."""
@@ -218,11 +218,11 @@ def test_changes_to_first_order_miss_no_more_than_their_square(monkeypatch: pyte
     """The same resistive boundaries in the equations, and added to first order."""
     drawn = draw_microstructure("p", CUBE, 4, seed=3)
     level = Level(refined(mesh_grains(topology_of(tessellate(scaled_to(drawn, 0.1))), 1.0)))
-    for resistance, conductance in ((0.02, 0.0), (0.08, 0.0), (0.02, 0.1)):
+    for resistance in (0.02, 0.08):
         monkeypatch.setattr(interface_level, "NEGLIGIBLE", 0.0)
-        full = level.solve(resistance, conductance)
+        full = level.solve(resistance, 0.0)
         monkeypatch.setattr(interface_level, "NEGLIGIBLE", np.inf)
-        first = level.solve(resistance, conductance)
+        first = level.solve(resistance, 0.0)
         assert 0 == full.neglected < first.neglected < 0.02
         assert np.trace(first.tensor) == pytest.approx(np.trace(full.tensor), rel=first.neglected)
 

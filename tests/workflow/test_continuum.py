@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from argyro.config.load import ROOT
 
-TIMEOUT = 600  # seconds; far more than any run here takes
+TIMEOUT = 1200  # seconds; far more than any run here takes
 RUN = [sys.executable, "-P", "-m", "argyro.campaign.run"]
 SETTINGS = """
 campaign: test
@@ -47,6 +48,7 @@ def run(folder: Path, *words: str, status: int = 0) -> str:
     return process.stdout
 
 
+@pytest.mark.long
 def test_tables_come_from_a_table_of_diffusivities_alone(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text(PAIRS)
     (tmp_path / "settings.yaml").write_text(SETTINGS.replace("PAIRS", str(tmp_path / "pairs.csv")))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from argyro.common.errors import ContinuumError
 from argyro.microstructure.model import Microstructure
 from argyro.microstructure.tessellation import tessellate
 
@@ -52,13 +53,19 @@ class InterfaceEngine:
             boundaries, counted twice where they meet, is of their volume.
 
         Raises:
-            ContinuumError: boundaries are as wide as grains, or there is no convergence.
+            ContinuumError: boundaries are as wide as grains, or so wide that changes to first order mean nothing, or
+                there is no convergence.
         """
         require_narrower(material.width_nm, scaled_to(self.microstructure, size_nm))
         resistance = material.excess_resistance * material.D_bulk / size_nm
         conductance = material.excess_conductance / (material.D_bulk * size_nm)
         coarse, fine = (level.solve(resistance, conductance) for level in (self._coarse, self._fine))
         tensor = fine.tensor + (fine.tensor - coarse.tensor) / 3
+        if np.linalg.eigvalsh(tensor).min() <= 0:
+            raise ContinuumError(
+                f"boundaries {material.width_nm:g} nm wide between grains of {size_nm:g} nm are too wide to be treated "
+                "as of zero thickness; take the voxel engine"
+            )
         mean = np.trace(tensor)
         return EffectiveDiffusivity(
             tensor=material.D_bulk * tensor,
