@@ -33,7 +33,7 @@ labels:
 
 
 class Campaign:
-    """A small campaign in a folder with spaces in its name."""
+    """A small campaign in a folder with spaces in its name, of structures and labels if nothing else is asked for."""
 
     def __init__(self, folder: Path, settings: str) -> None:
         self.results = folder / "my results"
@@ -42,8 +42,9 @@ class Campaign:
         self.file.write_text(settings)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
+        targets = () if "structures" in words else ("structures", "labels", *(() if "-n" in words else ("report",)))
         return subprocess.Popen(
-            [*RUN, "--configfile", str(self.file), *words],
+            [*RUN, "--configfile", str(self.file), *targets, *words],
             env=os.environ | {"ARGYRO_RESULTS": str(self.results)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -115,13 +116,14 @@ def test_second_run_has_nothing_to_do(campaign: Campaign) -> None:
 
 def test_changed_setting_reruns_exactly_what_depends_on_it(campaign: Campaign) -> None:
     campaign.run()
-    everything_labelled = {"label": 4, "collect_labels": 1, "join_outcomes": 1, "all": 1}
+    everything_labelled = {"label": 4, "collect_labels": 1, "join_outcomes": 1, "labels": 1}
+    new_seeds = {"build_seeds": 1, "structures": 1}
     for setting, expected in {
-        "structures.bulk.arrangements=2": {"build_bulk": 1, "all": 1},
-        "structures.seeds.random_strain=0.02": {"build_seeds": 1} | everything_labelled,
-        "structures.seeds.count=5": {"build_seeds": 1} | everything_labelled | {"label": 5},
+        "structures.bulk.arrangements=2": {"build_bulk": 1, "structures": 1},
+        "structures.seeds.random_strain=0.02": new_seeds | everything_labelled,
+        "structures.seeds.count=5": new_seeds | everything_labelled | {"label": 5},
         "labels.gates.max_force_eV_per_angstrom=30": {"check_backend": 1} | everything_labelled,
-        "labels.max_failed_fraction=0.2": {"collect_labels": 1, "join_outcomes": 1, "all": 1},
+        "labels.max_failed_fraction=0.2": {"collect_labels": 1, "join_outcomes": 1, "labels": 1},
         "labels.gpaw.cutoff_eV=500": {},
         "labels.tblite.accuracy=0.5": {},
     }.items():
