@@ -41,3 +41,7 @@ rule all:
     input:
         rules.structures.input,
         rules.labels.input,
+        rules.learning.input,
+        rules.dynamics.input,
+        rules.transport.input,
+        rules.figures.input,
