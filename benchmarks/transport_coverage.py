@@ -154,7 +154,7 @@ def region(estimate: Callable[..., list], which: int) -> Callable[..., Trial]:
 
     def trial(rng: np.random.Generator, replicas: int) -> Trial:
         runs = [layers(rng) for _ in range(replicas)]
-        lags = lag_range(runs, 1.0, max(RATES) * UNIT, LAYER * SITE)
+        lags = lag_range(len(runs[0].positions), runs[0].interval, 1.0, max(RATES) * UNIT, LAYER * SITE)
         found = estimate(runs, lags, 2)[which]
         if found is None:
             return NOTHING

@@ -67,7 +67,7 @@ def layers(
 def test_both_layers_are_found_along_and_across(densities: tuple[float, float]) -> None:
     truth = (0.08, 0.32)
     runs = [layers(seed, truth, densities=densities) for seed in (1, 2)]
-    lags = lag_range(runs, 1.0, truth[1] * UNIT, 12.0)
+    lags = lag_range(len(runs[0].positions), runs[0].interval, 1.0, truth[1] * UNIT, 12.0)
     for estimate, tolerance in ((parallel_diffusivities, 0.06), (perpendicular_diffusivities, 0.15)):
         for k, found in enumerate(estimate(runs, lags, 2)):
             assert found is not None
@@ -82,7 +82,7 @@ def test_intervals_of_layers_cover_the_truth_as_often_as_they_say() -> None:
     trials = 40
     for trial in range(trials):
         runs = [layers(100 + trial, truth, frames=500, ions=80)]
-        lags = lag_range(runs, 1.0, truth[1] * UNIT, 12.0)
+        lags = lag_range(len(runs[0].positions), runs[0].interval, 1.0, truth[1] * UNIT, 12.0)
         for row, estimate in enumerate((parallel_diffusivities, perpendicular_diffusivities)):
             for k, found in enumerate(estimate(runs, lags, 2)):
                 assert found is not None
@@ -112,12 +112,12 @@ def test_rule_of_mixtures_holds_along_and_fails_across_by_the_difference_of_mean
 
 def test_lags_end_before_ions_leave_a_region() -> None:
     run = layers(1, (0.1, 0.1), frames=3000, ions=4)
-    lags = lag_range([run], 2.0, 0.1 * UNIT, 10.0)
+    lags = lag_range(len(run.positions), run.interval, 2.0, 0.1 * UNIT, 10.0)
     assert lags[0] * run.interval >= 2.0
     assert np.sqrt(2 * 0.1 * lags[-1] * run.interval) <= 5.0 < np.sqrt(2 * 0.1 * (lags[-1] + 1) * run.interval)
     assert all(a < b for a, b in pairwise(lags))
     with pytest.raises(DynamicsError, match="are left within"):
-        lag_range([run], 2.0, 0.1 * UNIT, 1.0)
+        lag_range(len(run.positions), run.interval, 2.0, 0.1 * UNIT, 1.0)
 
 
 def test_region_that_nobody_visits_has_no_diffusivity() -> None:

@@ -14,7 +14,7 @@ from argyro.config.structures import DistanceLimits
 from argyro.md.trajectory import Frames, Trajectory, write_trajectory
 from argyro.structures.bulk import build_bulk
 from argyro.transport.distribution import density_map, radial_distribution, write_density_cube
-from argyro.transport.hops import cage_centers, hop_statistics, places_of, settled_places
+from argyro.transport.hops import cage_centers, hop_counts, join_hops, places_of, settled_places
 from argyro.transport.published import single_origin_diffusivity
 from argyro.transport.table import arrhenius_table, with_arrangements, with_mixtures
 
@@ -49,13 +49,13 @@ def test_cages_are_around_the_free_sulfur_sites_and_hold_six_lithium_each(percen
 def test_hops_are_counted_when_ions_stay() -> None:
     places = np.array([[0, 0], [0, 1], [7, 0], [7, 1], [7, 1], [0, 1], [7, 1], [7, 1]])
     assert settled_places(places, 2)[:, 0].tolist() == [0, 0, 0, 7, 7, 7, 7, 7]
-    found = hop_statistics(places, interval_ps=0.5, patience_ps=1.0)
+    found = join_hops([hop_counts(places[:, k : k + 1], interval_ps=0.5, patience_ps=1.0) for k in (0, 1)])
     assert found.hops_between == 1
     time = 7 * 0.5 * 2
     assert found.between_cages_per_ion_ns == pytest.approx(1 / time * 1000)
     assert found.within_cages_per_ion_ns == pytest.approx(1 / time * 1000)
     assert found.residence_ps == pytest.approx(time)
-    assert hop_statistics(places[:1].repeat(5, axis=0), 0.5).residence_ps is None
+    assert join_hops([hop_counts(places[:1].repeat(5, axis=0), 0.5)]).residence_ps is None
 
 
 def test_material_without_cages_is_refused() -> None:

@@ -6,6 +6,7 @@ Lithium of an argyrodite surrounds each free-sulfur site in a cage of six places
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -20,6 +21,20 @@ from .displacements import FloatArray, IntArray
 PLACES = 6  # of a cage
 CAGE_TO_CENTER = 0.466  # of the lattice constant: halfway between the distances of cage centers and of halides to P
 PS_PER_NS = 1000.0
+
+
+class HopCounts(NamedTuple):
+    """Hops of some ions.
+
+    Attributes:
+        within: Between places of a cage.
+        between: From cage to cage.
+        time_ps: Of all ions together.
+    """
+
+    within: int
+    between: int
+    time_ps: float
 
 
 @dataclass(frozen=True)
@@ -106,8 +121,8 @@ def settled_places(places: IntArray, patience: int) -> IntArray:
     return settled
 
 
-def hop_statistics(places: IntArray, interval_ps: float, patience_ps: float = 0.5) -> HopStatistics:
-    """Rates of hops within and between cages.
+def hop_counts(places: IntArray, interval_ps: float, patience_ps: float = 0.5) -> HopCounts:
+    """Hops within and between cages.
 
     Args:
         places: From `places_of`, shape (F, M).
@@ -118,10 +133,15 @@ def hop_statistics(places: IntArray, interval_ps: float, patience_ps: float = 0.
     cages = settled // PLACES
     between = int((cages[1:] != cages[:-1]).sum())
     within = int((settled[1:] != settled[:-1]).sum()) - between
-    time = (len(places) - 1) * interval_ps * places.shape[1]
+    return HopCounts(within, between, (len(places) - 1) * interval_ps * places.shape[1])
+
+
+def join_hops(counts: Sequence[HopCounts]) -> HopStatistics:
+    """Rates from the hops of several blocks of ions, and runs."""
+    within, between, time = (sum(each) for each in zip(*counts, strict=True))
     return HopStatistics(
         within_cages_per_ion_ns=within / time * PS_PER_NS,
         between_cages_per_ion_ns=between / time * PS_PER_NS,
         residence_ps=time / between if between else None,
-        hops_between=between,
+        hops_between=int(between),
     )

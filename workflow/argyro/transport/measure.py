@@ -28,7 +28,7 @@ from .collective import (
 )
 from .diffusivity import Diffusivity, NotDiffusive, tracer_diffusivity
 from .displacements import SquaredDisplacements, frame_interval, ion_displacements, mobile_blocks
-from .hops import HopStatistics, cage_centers, hop_statistics, places_of
+from .hops import HopCounts, HopStatistics, cage_centers, hop_counts, join_hops, places_of
 from .published import single_origin_diffusivity
 from .regions import (
     RegionDiffusivity,
@@ -42,6 +42,7 @@ from .tensor import COMPONENTS, DIRECTIONS, diffusivity_tensor
 logger = logging.getLogger(__name__)
 STREAM = "mobile"
 REGIONS = ("grain", "boundary")
+FRAMES_PER_LAG = 8  # between the frames of regions, the shortest lag has at least as many
 type Row = dict[str, Any]
 type AnyDiffusivity = Diffusivity | RegionDiffusivity
 
@@ -256,20 +257,29 @@ def _regions(runs: Runs, material: Material, found: Diffusivity, settings: Trans
     if spacing < 2 * width:
         reason = f"not resolved: boundaries {spacing:.1f} angstrom apart, less than twice {width:g}"
         return [row | {"status": reason, "width_angstrom": width} for row in empty]
-    visits = [_visits(trajectory, material, tessellation, width) for trajectory in runs.trajectories()]
+    first = runs.trajectories()[0]
+    # Lags begin at several frames of this stride: more of them would tell little more
+    interval = frame_interval(first)
+    stride = max(1, int(found.window_ps[0] / (FRAMES_PER_LAG * interval)))
     try:
-        lags = lag_range(visits, found.window_ps[0], found.D_cm2_per_s, width)
+        frames = -(-len(first.steps) // stride)
+        lags = lag_range(frames, stride * interval, found.window_ps[0], found.D_cm2_per_s, width)
     except DynamicsError as error:
         return [row | {"status": f"not resolved: {error}", "width_angstrom": width} for row in empty]
+    regions = Regions(tessellation)
     rows = [
         _row("regions", region, direction) | {"width_angstrom": width} | _region_columns(each)
         for direction, estimate in (
             ("parallel", parallel_diffusivities),
             ("perpendicular", perpendicular_diffusivities),
         )
-        for region, each in zip(REGIONS, estimate(visits, lags, len(REGIONS)), strict=True)
+        for region, each in zip(
+            REGIONS, estimate(_visits(runs, material, regions, width, stride), lags, len(REGIONS)), strict=True
+        )
     ]
-    return rows + (_profile(visits, cell, lags, settings) if _is_bicrystal(runs.microstructure) else [])
+    if not _is_bicrystal(runs.microstructure):
+        return rows
+    return rows + _profile(_visits(runs, material, regions, width, stride), cell, lags, settings)
 
 
 def _region_columns(found: RegionDiffusivity | None) -> Row:
@@ -281,28 +291,27 @@ def _region_columns(found: RegionDiffusivity | None) -> Row:
     return _interval_columns(found) | ends | {"status": status}
 
 
-def _visits(trajectory: Trajectory, material: Material, tessellation: Tessellation, width: float) -> Visits:
-    """Where ions are at every frame: 0 in a grain, 1 in a boundary."""
-    relative = np.concatenate(list(mobile_blocks(trajectory, [material.mobile])), axis=1)
-    positions = relative + trajectory.framework[0]  # as in the first frame, whatever the drift since
-    place = Regions(tessellation).find(positions.reshape(-1, 3))
-    shape = positions.shape[:2]
-    is_boundary = place.is_boundary(width).reshape(shape)
-    normals = tessellation.facets.normal[place.facet].reshape(*shape, 3)
-    return Visits(
-        positions=positions,
-        region=is_boundary.astype(np.int64),
-        depth=np.abs(place.distance.reshape(shape) - width / 2),
-        normal=normals,
-        interval=frame_interval(trajectory),
-    )
+def _visits(runs: Runs, material: Material, regions: Regions, width: float, stride: int) -> Iterator[Visits]:
+    """Where ions are, block by block: 0 in a grain, 1 in a boundary."""
+    for trajectory in runs.trajectories():
+        for block in mobile_blocks(trajectory, [material.mobile]):
+            positions = block[::stride] + trajectory.framework[0]  # as in the first frame, whatever the drift since
+            place = regions.find(positions.reshape(-1, 3))
+            shape = positions.shape[:2]
+            yield Visits(
+                positions=positions,
+                region=place.is_boundary(width).reshape(shape).astype(np.int64),
+                depth=np.abs(place.distance.reshape(shape) - width / 2),
+                normal=regions.tessellation.facets.normal[place.facet].reshape(*shape, 3),
+                interval=stride * frame_interval(trajectory),
+            )
 
 
-def _profile(visits: Sequence[Visits], cell: Any, lags: Any, settings: TransportConfig) -> list[Row]:
+def _profile(visits: Iterator[Visits], cell: Any, lags: Any, settings: TransportConfig) -> list[Row]:
     """Diffusivity along the boundaries in layers of a bicrystal."""
     height = float(cell[2, 2])
     count = max(1, round(height / settings.profile_bin_angstrom))
-    layered = [
+    layered = (
         Visits(
             run.positions,
             (np.floor((run.positions[..., 2] / height) % 1 * count).astype(np.int64)).clip(0, count - 1),
@@ -311,7 +320,7 @@ def _profile(visits: Sequence[Visits], cell: Any, lags: Any, settings: Transport
             run.interval,
         )
         for run in visits
-    ]
+    )
     return [
         _row("profile", f"layer {k}", "parallel")
         | {"z_angstrom": (k + 0.5) * height / count, "width_angstrom": height / count}
@@ -324,18 +333,18 @@ def measure_hops(runs: Runs, material: Material) -> HopStatistics | None:
     """Hops within and between cages, of bulk argyrodites; None for others."""
     if runs.microstructure is not None or material.cif is not None or not runs.productions:
         return None
-    places = []
-    for run in runs.productions:
-        atoms = run.final()
-        # Cubic, four formula units to a cell: from the volume, whatever the supercell
-        lattice_constant = float((atoms.get_volume() / (atoms.symbols == "P").sum() * 4) ** (1 / 3))
-        centers = cage_centers(atoms, material.rigid_units, material.mobile, lattice_constant)
-        everything = run.trajectory("all")
-        mean = np.concatenate([(p - everything.framework[:, None]).mean(axis=0) for _, p in everything.blocks()])[
-            centers
-        ]
-        trajectory = run.trajectory(STREAM)
-        positions = np.concatenate(list(mobile_blocks(trajectory, [material.mobile])), axis=1)
-        places.append(places_of(positions, mean, everything.cells[0]))
-    # One after the other, as if ions of all replicas were in one run
-    return hop_statistics(np.concatenate(places, axis=1), frame_interval(trajectory))
+    return join_hops([block for run in runs.productions for block in _hops(run, material)])
+
+
+def _hops(run: RunResult, material: Material) -> Iterator[HopCounts]:
+    """Hops of one run, block by block of ions."""
+    atoms, everything = run.final(), run.trajectory("all")
+    # Cubic, four formula units to a cell: from the volume, whatever the supercell
+    units = float(len(atoms) / sum(material.composition.values()))
+    lattice_constant = float((4 * atoms.get_volume() / units) ** (1 / 3))
+    centers = cage_centers(atoms, material.rigid_units, material.mobile, lattice_constant)
+    means = [(block - everything.framework[:, None]).mean(axis=0) for _, block in everything.blocks()]
+    middles, trajectory = np.concatenate(means)[centers], run.trajectory(STREAM)
+    for block in mobile_blocks(trajectory, [material.mobile]):
+        places = places_of(block, middles, everything.cells[0])
+        yield hop_counts(places, frame_interval(trajectory))

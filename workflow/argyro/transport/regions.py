@@ -7,7 +7,7 @@ boundary the displacement itself decides where the ion goes, so that only ions c
 leave it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,11 +77,12 @@ class _Sums(NamedTuple):
     vector: FloatArray
 
 
-def lag_range(visits: Sequence[Visits], begin_ps: float, D_cm2_per_s: float, width: float) -> IntArray:
+def lag_range(frames: int, interval_ps: float, begin_ps: float, D_cm2_per_s: float, width: float) -> IntArray:
     """Lags, in frames, from one on to where ions move half the width of a region, or a fourth of the run.
 
     Args:
-        visits: Of all runs, of one length.
+        frames: Length of the runs.
+        interval_ps: Between frames.
         begin_ps: Where displacements are a straight line.
         D_cm2_per_s: About the largest diffusivity.
         width: Of the narrowest region, angstrom.
@@ -89,9 +90,8 @@ def lag_range(visits: Sequence[Visits], begin_ps: float, D_cm2_per_s: float, wid
     Raises:
         DynamicsError: the region is too narrow, or the run too short, for that.
     """
-    first = visits[0]
-    end_ps = min((width / 2) ** 2 / (2 * D_cm2_per_s / CM2_PER_S), len(first.positions) * first.interval / 4)
-    begin, end = int(np.ceil(begin_ps / first.interval - 1e-9)), int(end_ps / first.interval)
+    end_ps = min((width / 2) ** 2 / (2 * D_cm2_per_s / CM2_PER_S), frames * interval_ps / 4)
+    begin, end = int(np.ceil(begin_ps / interval_ps - 1e-9)), int(end_ps / interval_ps)
     if begin < 1 or end <= begin:
         raise DynamicsError(
             f"regions of {width:g} angstrom are left within {end_ps:.3g} ps, before displacements are a straight line "
@@ -100,30 +100,50 @@ def lag_range(visits: Sequence[Visits], begin_ps: float, D_cm2_per_s: float, wid
     return np.unique(np.geomspace(begin, end, LAGS).round().astype(np.int64))
 
 
-def parallel_diffusivities(visits: Sequence[Visits], lags: IntArray, regions: int) -> list[RegionDiffusivity | None]:
+def parallel_diffusivities(visits: Iterable[Visits], lags: IntArray, regions: int) -> list[RegionDiffusivity | None]:
     """Diffusivity of every region along the boundaries, by the times that ions spend in each.
 
     Args:
-        visits: Of all runs.
+        visits: Of all runs, each cut into as many blocks of ions as memory asks for.
         lags: Frames, at least two.
         regions: How many there are.
 
     Returns:
         None for regions that are not visited, or not told apart.
     """
-    sums = [_parallel_sums(run, lags, regions) for run in visits]
-    return _solved(sums, lags, visits, regions, dimensions=2)
+    return _solved(_collected(visits, _parallel_sums, lags, regions), lags, dimensions=2)
 
 
 def perpendicular_diffusivities(
-    visits: Sequence[Visits], lags: IntArray, regions: int
+    visits: Iterable[Visits], lags: IntArray, regions: int
 ) -> list[RegionDiffusivity | None]:
     """Diffusivity of every region across the boundaries, of ions that begin deep inside it.
 
     Arguments and result as of `parallel_diffusivities`.
     """
-    sums = [_perpendicular_sums(run, lags, regions) for run in visits]
-    return _solved(sums, lags, visits, regions, dimensions=1)
+    return _solved(_collected(visits, _perpendicular_sums, lags, regions), lags, dimensions=1)
+
+
+class _Collected(NamedTuple):
+    """Sums of all blocks of ions, the time spent in each region, and the interval of frames."""
+
+    sums: _Sums
+    time: FloatArray
+    interval: float
+
+
+def _collected(
+    visits: Iterable[Visits], sums_of: Callable[[Visits, IntArray, int], _Sums], lags: IntArray, regions: int
+) -> _Collected:
+    """Go through all blocks once."""
+    parts, time, interval = [], np.zeros(regions), 0.0
+    for block in visits:
+        parts.append(sums_of(block, lags, regions))
+        time += np.bincount(block.region.ravel(), minlength=regions)
+        interval = block.interval
+    if not parts or len(lags) < FEWEST_LAGS:
+        raise DynamicsError("diffusivities of regions need ions, and two lags at least")
+    return _Collected(_Sums(*(np.concatenate(each) for each in zip(*parts, strict=True))), time, interval)
 
 
 def _groups(ions: int) -> IntArray:
@@ -185,15 +205,11 @@ def _add(sums: _Sums, design: FloatArray, squares: FloatArray, lag: float) -> No
     sums.vector[:] += np.add.reduceat(weight * design * squares[:, None], begins, axis=0)
 
 
-def _solved(
-    sums: Sequence[_Sums], lags: IntArray, visits: Sequence[Visits], regions: int, *, dimensions: int
-) -> list[RegionDiffusivity | None]:
+def _solved(collected: _Collected, lags: IntArray, *, dimensions: int) -> list[RegionDiffusivity | None]:
     """Diffusivities and errors by leaving out a group of ions in turn."""
-    if len(lags) < FEWEST_LAGS:
-        raise DynamicsError("diffusivities of regions need two lags at least")
-    matrix, vector = (np.concatenate(parts) for parts in zip(*sums, strict=True))
+    (matrix, vector), regions = collected.sums, len(collected.time)
     all_matrix, all_vector = matrix.sum(axis=0), vector.sum(axis=0)
-    shares = [float(np.mean([(run.region == k).mean() for run in visits])) for k in range(regions)]
+    shares = (collected.time / collected.time.sum()).tolist()
     visited = np.diag(all_matrix)[regions:] > LEAST_TIME
     kept = np.tile(visited, 2)
     full = _solve(all_matrix[np.ix_(kept, kept)], all_vector[kept])
@@ -206,7 +222,7 @@ def _solved(
     count = len(left_out)
     errors = np.sqrt((count - 1) / count * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
     scale = CM2_PER_S / (2 * dimensions)
-    ends = float(lags[0] * visits[0].interval), float(lags[-1] * visits[0].interval)
+    ends = float(lags[0] * collected.interval), float(lags[-1] * collected.interval)
     found: list[RegionDiffusivity | None] = [None] * regions
     half = int(visited.sum())
     for place, region in enumerate(np.flatnonzero(visited)):
