@@ -31,6 +31,7 @@ include: "workflow/rules/common_transport.smk"
 include: "workflow/rules/transport.smk"
 include: "workflow/rules/common_continuum.smk"
 include: "workflow/rules/continuum.smk"
+include: "workflow/rules/common_figures.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/common_reference.smk"
 include: "workflow/rules/reference.smk"
@@ -44,4 +45,5 @@ rule all:
         rules.learning.input,
         rules.dynamics.input,
         rules.transport.input,
+        rules.continuum.input,
         rules.figures.input,

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import pandas as pd
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from argyro.common.files import replacing, write_text
 
 COLUMN = 3.5  # inches, width of one column of a journal
+ENTRY = 1.6  # inches, width of an entry of a legend
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Of Okabe and Ito (Color Universal Design, 2008)."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -36,16 +37,19 @@ def styled() -> AbstractContextManager[None]:
     return mpl.rc_context(SETTINGS)
 
 
-def new_figure(columns: int = 1, rows: int = 1, height: float = 2.8) -> Figure:
+def new_figure(
+    columns: int = 1, rows: int = 1, height: float = 2.8, *, share_y: Literal["row", True, False] = True
+) -> Figure:
     """A figure of some panels beside each other.
 
     Args:
         columns: Panels in a row.
         rows: Of panels.
         height: Of a row, inches.
+        share_y: Whether all panels, or those of a row, have the same vertical axis.
     """
     figure = Figure(figsize=(max(COLUMN, 2.4 * columns), height * rows), layout="constrained")
-    figure.subplots(rows, columns, sharey=True, squeeze=False)
+    figure.subplots(rows, columns, sharey=share_y, squeeze=False)
     return figure
 
 
@@ -55,7 +59,9 @@ def shared_legend(figure: Figure) -> None:
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
-    figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=min(3, len(found)))
+    figure.legend(
+        list(found.values()), list(found), loc="outside lower center", ncols=max(1, int(figure.get_figwidth() / ENTRY))
+    )
 
 
 def save_figure(figure: Figure, data: pd.DataFrame, paths: dict[str, Path], dpi: int) -> None:
