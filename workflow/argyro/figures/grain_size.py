@@ -48,7 +48,7 @@ def draw_grain_size(data: pd.DataFrame) -> Figure:
                 style = STYLES[exchanges.index(exchange) % len(STYLES)]
                 ratio = line["D_eff_cm2_per_s"] / line["D_bulk_cm2_per_s"]
                 error = ratio * (line["discretization_error"] + line["model_error"]).fillna(0)
-                axes.plot(line["grain_size_nm"], ratio, style, color=color, label=f"{anion}, {exchange:g} %")
+                axes.plot(line["grain_size_nm"], ratio, ls=style, color=color, label=f"{anion}, {exchange:g} %")
                 axes.fill_between(line["grain_size_nm"], ratio - error, ratio + error, color=color, alpha=0.2, lw=0)
             axes.set(xscale="log", yscale="log", xlabel="grain size (nm)", title=f"{temperature:g} K")
             axes.axhline(1, color="0.6", lw=0.5)
