@@ -79,11 +79,8 @@ def test_labels_add_up_through_all_levels_of_each_repeat() -> None:
         }
     )
     data = learning_data(ledger)
-    assert data[data["repeat"] == 0][["level", "step", "labels"]].values.tolist() == [
-        [6, 1, 10],
-        [6, 2, 15],
-        [8, 3, 17],
-    ]
+    first = data[data["repeat"] == 0][["level", "step", "labels"]]
+    assert first.to_numpy().tolist() == [[6, 1, 10], [6, 2, 15], [8, 3, 17]]
     assert data[data["repeat"] == 1]["labels"].tolist() == [7, 8]
     assert len(draw_learning(data).axes) == 3
 
