@@ -26,8 +26,9 @@ from argyro.reference.dynamics import published_diffusivity
 from argyro.reference.errors import error_table
 from argyro.reference.fitting import configurations, fit_ladder, usable
 from argyro.reference.runs import run
-from argyro.reference.sampling import Sampler, pushed_together
+from argyro.reference.sampling import Sampler
 from argyro.structures.bulk import build_bulk
+from argyro.structures.pushed import pushed_together
 from mtpcore.ase import MTP
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase.data import covalent_radii
 
 from argyro.common.errors import StructureError
 from argyro.config.materials import Material
@@ -95,3 +96,18 @@ def test_displacements_beyond_all_bounds_are_refused() -> None:
         StructureError, match=r"Li6PS5Br: displacements of 2\.0\d angstrom .*; reduce structures\.seeds"
     ):
         build_seeds(MATERIAL, settings(count=1, displacement_max_angstrom=2, displacement_min_angstrom=2), seed=1)
+
+
+def test_contacts_come_after_the_seeds_each_with_one_atom_too_close() -> None:
+    plain, more = (build_seeds(MATERIAL, settings(count=4, contacts=contacts), seed=1) for contacts in (0, 6))
+    assert more[:4] == plain
+    assert [atoms.info["seed_index"] for atoms in more] == list(range(10))
+    for index, atoms in enumerate(more[4:]):
+        source = plain[index % 4]
+        fractions = source.cell.scaled_positions(atoms.positions) - source.get_scaled_positions()
+        moved = np.flatnonzero(np.abs(fractions - fractions.round()).max(axis=1) > 1e-9)
+        assert len(moved) == 1
+        radii = covalent_radii[atoms.numbers]
+        ratio = atoms.get_all_distances(mic=True)[moved[0]] / (radii[moved[0]] + radii)
+        assert 0.75 <= np.delete(ratio, moved[0]).min() <= 1
+        assert not validate(atoms, MATERIAL, settings().limits).ok

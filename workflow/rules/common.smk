@@ -14,7 +14,7 @@ BULK = [
     for arrangement in range(settings.structures.bulk.arrangements)
 ]
 LABEL_SETS = {
-    f"{material}-seeds": settings.structures.seeds.count for material in MATERIALS
+    f"{material}-seeds": settings.structures.seeds.total for material in MATERIALS
 }
 BOUNDARIES = {b.name: b for b in settings.structures.bicrystals.chosen}
 BICRYSTALS = [

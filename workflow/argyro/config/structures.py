@@ -78,6 +78,9 @@ class SeedsConfig(Section):
     """Standard deviation of an additional displacement of the mobile ions."""
     limits_factor: float = Field(default=0.9, gt=0, le=1)
     """Atoms of seeds may come closer than structures.limits says, by this factor."""
+    contacts: int = Field(default=0, ge=0)
+    """Further seeds per material in which two atoms are pushed together, closer than any limit, so that the potential
+    knows where repulsion begins. Some of their labels may not pass the gate of forces."""
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> Self:
@@ -87,6 +90,11 @@ class SeedsConfig(Section):
                 f"{self.displacement_max_angstrom}"
             )
         return self
+
+    @property
+    def total(self) -> int:
+        """Seeds per material."""
+        return self.count + self.contacts
 
 
 class Boundary(Section):

@@ -5,14 +5,13 @@ it fails, the last moments before the failure are what the next potential learns
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.data import atomic_numbers, covalent_radii
 
 from argyro.common.errors import StructureError
 from argyro.common.randomness import generator_for, seed_for
@@ -20,7 +19,7 @@ from argyro.config.materials import Material
 from argyro.config.reference import GenerationConfig, SamplingConfig
 from argyro.config.structures import DistanceLimits, SeedsConfig, StructuresConfig
 from argyro.structures.bulk import build_bulk
-from argyro.structures.neighbours import PeriodicPoints
+from argyro.structures.pushed import pushed_together
 from argyro.structures.seeds import build_seeds
 from mtpcore.ase import MTP
 
@@ -43,9 +42,6 @@ RATTLED = SeedsConfig(
 )
 BOUNDARY_RATTLE = 0.05  # angstrom
 LONG_CELL_SHARE = 0.25  # of bulk runs, in a cell of 104 atoms
-CLOSEST_CONTACT = 0.6  # of the sum of covalent radii: closer pairs the labels need not know
-FARTHEST_CONTACT = 0.9
-THIRD_ATOM = 0.85  # the same for all other atoms near a contact
 MAX_ATTEMPTS = 20  # of a structure, before the generation is given up
 
 
@@ -244,53 +240,6 @@ class Sampler:
         self.records.append(RunRecord(kind, start, temperature, frames, ended, length_ps))
         if ended:
             logger.info("%s, %s: %s", kind, start, ended)
-
-
-def pushed_together(frame: Atoms, closest: float, rng: np.random.Generator) -> Atoms:
-    """A copy in which one atom is too close to another, and to no third one.
-
-    Args:
-        frame: A structure in which nothing is.
-        closest: Least distance of the two, angstrom; it is larger for large atoms.
-        rng: Which atoms, which direction, how close.
-
-    Raises:
-        StructureError: there is no room for it.
-    """
-    for pair in _random_pairs(frame, rng):
-        mover, target = pair
-        radii = sum(covalent_radii[atomic_numbers[frame.symbols[k]]] for k in pair)
-        low, high = max(closest, CLOSEST_CONTACT * radii), max(closest + 0.1, FARTHEST_CONTACT * radii)
-        distance = rng.uniform(low, high)
-        direction = rng.normal(size=3)
-        moved = frame.copy()
-        moved.positions[mover] = frame.positions[target] + distance * direction / np.linalg.norm(direction)
-        moved.wrap()
-        if _others_keep_away(moved, mover, target):
-            return Atoms(moved.numbers, positions=moved.positions, cell=moved.cell, pbc=True, info=dict(frame.info))
-    raise StructureError("no two atoms of a frame could be pushed together without a third one in the way")
-
-
-def _random_pairs(frame: Atoms, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
-    """Pairs of atoms, all pairs of elements equally often."""
-    elements = sorted(set(frame.get_chemical_symbols()))
-    for _ in range(MAX_ATTEMPTS**2):
-        first, second = rng.choice(elements, 2)
-        mover, target = (int(rng.choice(np.flatnonzero(frame.symbols == e))) for e in (first, second))
-        if mover != target:
-            yield mover, target
-
-
-def _others_keep_away(atoms: Atoms, mover: int, target: int) -> bool:
-    others = np.delete(np.arange(len(atoms)), [mover, target])
-    cell: FloatArray = atoms.cell.array
-    for element in set(atoms.symbols[others]):
-        near = PeriodicPoints(atoms.positions[others[atoms.symbols[others] == element]], cell, 4.0)
-        distance = near.nearest_distance_from(PeriodicPoints(atoms.positions[[mover]], cell, 4.0), 4.0)
-        radii = covalent_radii[atomic_numbers[element]] + covalent_radii[atomic_numbers[atoms.symbols[mover]]]
-        if distance is not None and distance < THIRD_ATOM * radii:
-            return False
-    return True
 
 
 def _tagged(atoms: Atoms, name: str, material: str, source: str, **more: float) -> Atoms:

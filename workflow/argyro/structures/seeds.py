@@ -1,5 +1,7 @@
 """Seeds: small cells, strained and rattled, that a potential is first trained on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from ase import Atoms
 
@@ -10,8 +12,11 @@ from argyro.config.structures import DistanceLimits, SeedsConfig, StructuresConf
 
 from .bulk import build_bulk
 from .neighbours import FloatArray
+from .pushed import pushed_together
 from .validator import validate
 
+CLOSEST = 1.55  # angstrom, of atoms pushed together: potentials know nothing below their min_dist
+CONTACT = (0.75, 1.0)  # of the sum of covalent radii, the distance of atoms pushed together
 MAX_DRAWS = 200  # of the displacements of single atoms, until no two are too close and all rigid units are whole
 
 
@@ -21,10 +26,11 @@ def seed_limits(settings: StructuresConfig) -> DistanceLimits:
 
 
 def build_seeds(material: Material, settings: StructuresConfig, *, seed: int) -> list[Atoms]:
-    """Seeds with displacements growing from the smallest to the largest.
+    """Seeds with displacements growing from the smallest to the largest, and then those with a contact.
 
     Each has its own random arrangement, a uniformly drawn isotropic strain, and a small general one. Displacements that
-    break a rigid unit or bring atoms too close are drawn again, for the atoms at fault only.
+    break a rigid unit or bring atoms too close are drawn again, for the atoms at fault only. Contacts are made in
+    copies of the first seeds: an atom is moved next to another, all pairs of elements equally often.
 
     Args:
         material: What to build.
@@ -32,7 +38,8 @@ def build_seeds(material: Material, settings: StructuresConfig, *, seed: int) ->
         seed: Of all that is random.
 
     Returns:
-        Structures with ``material``, ``exchange_percent`` and ``seed_index`` in ``info``.
+        Structures with ``material``, ``exchange_percent`` and ``seed_index`` in ``info``; ``contact`` where two atoms
+        are pushed together.
 
     Raises:
         FileError: the CIF cannot be read.
@@ -58,7 +65,19 @@ def build_seeds(material: Material, settings: StructuresConfig, *, seed: int) ->
         _rattle(atoms, material, spread, seed_limits(settings), rng)
         atoms.info["seed_index"] = index
         structures.append(atoms)
-    return structures
+    return [*structures, *_contacts(structures, seeds.contacts, seed)]
+
+
+def _contacts(structures: Sequence[Atoms], count: int, seed: int) -> list[Atoms]:
+    """Copies of the first structures, and of them again, in each of which two atoms are pushed together."""
+    contacts = []
+    for index in range(count):
+        source = structures[index % len(structures)]
+        rng = np.random.default_rng(seed_for(seed, "contact", index))
+        atoms = pushed_together(source, CLOSEST, rng, fractions=CONTACT)
+        atoms.info |= {"seed_index": len(structures) + index, "contact": True}
+        contacts.append(atoms)
+    return contacts
 
 
 def _deformation(settings: SeedsConfig, rng: np.random.Generator) -> FloatArray:
