@@ -243,7 +243,7 @@ def test_lloyd_makes_grains_round_and_alike_and_poisson_does_not() -> None:
     """Mean isoperimetric quotient and spread of volumes of Lloyd's, Sobol's and independent seeds."""
     spread, area = {}, {}
     for arrangement in ("lloyd", "sobol", "poisson"):
-        tessellation = tessellate(draw_microstructure("a", CUBE, 40, arrangement=arrangement, seed=4))
+        tessellation = tessellate(draw_microstructure("a", CUBE, 16, arrangement=arrangement, seed=4))
         spread[arrangement] = tessellation.volumes.std() / tessellation.volumes.mean()
         area[arrangement] = tessellation.boundary_area
     assert spread["lloyd"] < 0.5 * spread["sobol"] < 0.5 * spread["poisson"]
@@ -262,4 +262,6 @@ def test_tessellations_scale_with_their_cells(scale: float) -> None:
     first, second = tessellate(small), tessellate(large)
     np.testing.assert_allclose(second.volumes, first.volumes * scale**3, rtol=1e-9)
     assert second.boundary_area == pytest.approx(first.boundary_area * scale**2, rel=1e-9)
-    np.testing.assert_array_equal(second.facets.neighbour, first.facets.neighbour)
+    for grain in range(5):
+        neighbours = [np.sort(each.facets.neighbour[each.facets.grain == grain]) for each in (first, second)]
+        np.testing.assert_array_equal(*neighbours)
