@@ -204,8 +204,8 @@ def bicrystal(seed: int) -> Atoms:
 
 
 def seeds_settings() -> StructuresConfig:
-    """Bulk seeds, which count as labels."""
-    return StructuresConfig(seeds=SeedsConfig(count=20))
+    """Bulk seeds, some with two atoms pushed together; they count as labels."""
+    return StructuresConfig(seeds=SeedsConfig(count=14, contacts=6))
 
 
 def test_frames(backend: Backend, folder: Path) -> list[Atoms]:

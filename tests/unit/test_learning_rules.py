@@ -143,6 +143,9 @@ def test_held_out_seeds_are_never_fitted_to_and_the_same_every_time() -> None:
     assert split_seeds(seeds, 0.2, seed=3)[1] == holdout
     assert split_seeds(seeds, 0.2, seed=4)[1] != holdout
     assert split_seeds(seeds, 0.0, seed=3) == (seeds, [])
+    for atoms in seeds[:8]:
+        atoms.info["contact"] = True
+    assert [id(atoms) for atoms in split_seeds(seeds, 0.5, seed=3)[0][:8]] == [id(atoms) for atoms in seeds[:8]]
 
 
 def test_card_says_what_the_file_of_a_potential_cannot(tmp_path: Path) -> None:

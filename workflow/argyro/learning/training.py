@@ -58,13 +58,15 @@ def seeds_of_system(seeds: Sequence[Atoms], species: Sequence[str]) -> list[Atom
 def split_seeds(seeds: Sequence[Atoms], fraction: float, seed: int) -> tuple[list[Atoms], list[Atoms]]:
     """Seeds to fit to, and those held out; which ones is random.
 
+    Seeds with a contact are all fitted to: each is the only one of its kind, and an error there says nothing of others.
+
     Args:
         seeds: Labelled structures.
         fraction: Part that is held out.
         seed: Of the choice.
     """
-    held_out = np.random.default_rng(seed).permutation(len(seeds))[: int(fraction * len(seeds))]
-    chosen = set(held_out.tolist())
+    plain = [index for index, atoms in enumerate(seeds) if not atoms.info.get("contact", False)]
+    chosen = set(np.random.default_rng(seed).permutation(plain)[: int(fraction * len(plain))].tolist())
     return (
         [atoms for index, atoms in enumerate(seeds) if index not in chosen],
         [atoms for index, atoms in enumerate(seeds) if index in chosen],
