@@ -59,6 +59,7 @@ class Solver:
         solver.getPC().setType(PETSc.PC.Type.GAMG)
         solver.setTolerances(rtol=RESIDUAL, atol=SMALLEST_LOAD, divtol=DIVERGENCE, max_it=ITERATIONS)
         solver.setInitialGuessNonzero(True)
+        solver.setFromOptions()
         right, left = matrix.createVecs()
         for axis in range(3):
             left.array[:] = -load[1:, axis]
