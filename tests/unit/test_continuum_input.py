@@ -11,14 +11,16 @@ from pydantic import ValidationError
 
 from argyro.common.errors import ContinuumError, FileError, StructureError
 from argyro.common.files import read_json, write_json
-from argyro.config.continuum import ContinuumConfig, Grains
+from argyro.config.continuum import ContinuumConfig, FieldCase, Grains
 from argyro.config.load import ROOT
 from argyro.continuum.cases import cases_of, grain_sizes
+from argyro.continuum.field_cases import fields_of_case
 from argyro.continuum.grains import draw_grains, grain_size_nm, require_narrower, scaled_to
 from argyro.continuum.interface import InterfaceEngine
 from argyro.continuum.material import GrainBoundaryMaterial
 from argyro.continuum.pairs import read_pairs, read_samples
 from argyro.continuum.switch import choose
+from argyro.continuum.voxel import effective_diffusivity_voxel
 from argyro.microstructure.generate import draw_microstructure
 from argyro.microstructure.model import read_microstructure, write_microstructure
 from argyro.microstructure.tessellation import tessellate
@@ -203,3 +205,27 @@ def test_engine_is_chosen_by_width_and_size(
         wanted = min((10 if contrast < 1 else 5) * edge / 2.5, limit)
         assert wanted <= choice.voxels <= min(1.15 * wanted + 2, limit)
         assert choice.voxels % 2 == 0
+
+
+def test_field_cases_need_a_known_material_and_microstructure() -> None:
+    case = FieldCase(name="a", anion="F", grain_size_nm=8.0, voxels=32)
+    pairs, _ = read_pairs(PUBLISHED)
+    with pytest.raises(ContinuumError, match=r"a is of F at 0 % exchange, .* it has Cl 0 %, Cl 25 %"):
+        fields_of_case(case, draw_microstructure("p", CUBE, 2, seed=1), pairs, 2.5, threads=1)
+    other = {"name": "a", "microstructure": "mine", "anion": "I", "grain_size_nm": 8.0}
+    with pytest.raises(ValidationError, match="a is of the microstructure 'mine'; there are published"):
+        ContinuumConfig.model_validate({"fields": [other]})
+    with pytest.raises(ValidationError, match="direction"):
+        FieldCase(name="a", anion="I", grain_size_nm=8.0, direction=(0.0, 0.0, 0.0))
+
+
+def test_mean_flux_of_a_field_is_the_effective_diffusivity_along_it() -> None:
+    case = FieldCase(name="a", anion="I", grain_size_nm=8.0, voxels=24, direction=(0.0, 1.0, 0.0))
+    pairs, _ = read_pairs(PUBLISHED)
+    pair = next(pair for pair in pairs if (pair.anion, pair.exchange_percent) == ("I", 0.0))
+    grains = draw_microstructure("p", CUBE, 2, seed=1)
+    fields = fields_of_case(case, grains, pairs, 2.5, threads=1)
+    material = GrainBoundaryMaterial(*pair.at(300.0), 2.5)
+    found = effective_diffusivity_voxel(tessellate(scaled_to(grains, 8.0)), material, 24)
+    along = fields.flux.mean(axis=(0, 1, 2)) @ np.array(case.direction)
+    assert along == pytest.approx(found.tensor[1, 1], rel=0.1)  # of one grid, not extrapolated

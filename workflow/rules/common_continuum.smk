@@ -11,12 +11,14 @@ PAIRS = str(
 )
 MAP_SETTINGS = {"map_contrast_max", "map_contrasts_per_decade"}
 CROSSOVER_SETTINGS = {"crossover_min_K", "crossover_max_K"}
-FILES = {"diffusivity", "diffusivity_samples", "microstructures"}
+FILES = {"diffusivity", "diffusivity_samples", "microstructures", "fields"}
+FIELDS = {case.name: case for case in CONTINUUM.fields}
 
 
 wildcard_constraints:
     cell="|".join(map(re.escape, CELLS)),
     tessellation=r"\d+",
+    field="|".join(map(re.escape, FIELDS)) or NOTHING,
 
 
 def continuum_settings(*omitted):
@@ -32,6 +34,16 @@ def grains_of_cell(wildcards):
 def file_of_cell(wildcards):
     """The user's file of a microstructure, if it is one."""
     return str(CELLS[wildcards.cell].microstructure or "") or []
+
+
+def settings_of_field(wildcards):
+    """Settings of a case whose fields are written."""
+    return settings_of(FIELDS[wildcards.field])
+
+
+def grains_of_field(wildcards):
+    """The microstructure of a case whose fields are written."""
+    return f"continuum/{FIELDS[wildcards.field].microstructure}/t0/microstructure.json"
 
 
 def number_of_tessellation(wildcards):

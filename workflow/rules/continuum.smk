@@ -9,6 +9,7 @@ rule continuum:
         "continuum/skipped.csv",
         "continuum/crossover.parquet",
         expand("continuum/{cell}/map.parquet", cell=CELLS),
+        expand("continuum/fields/{field}/picture.png", field=FIELDS),
 
 
 # The same with the settings of config/published.yaml, which scripts/run takes for this target
@@ -154,3 +155,32 @@ rule find_crossovers:
         cells=list(CELLS),
     script:
         "../../scripts/continuum/find_crossovers.py"
+
+
+rule write_fields:
+    input:
+        microstructure=grains_of_field,
+        pairs=PAIRS,
+    output:
+        concentration="continuum/fields/{field}/concentration.vtkhdf",
+        flux="continuum/fields/{field}/flux.vtkhdf",
+        picture=report(
+            "continuum/fields/{field}/picture.png",
+            category="Continuum",
+            caption="../report/continuum_fields.rst",
+        ),
+    log:
+        "logs/continuum/fields-{field}.log",
+    benchmark:
+        "benchmarks/continuum/fields-{field}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        case=settings_of_field,
+        width_nm=CONTINUUM.gb_width_nm,
+    script:
+        "../../scripts/continuum/write_fields.py"

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from .base import InputFile, Name, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+from .base import InputFile, Name, NonNegativeFloat, Percent, PositiveFloat, PositiveInt, Section
 
 
 class Grains(Section):
@@ -31,6 +31,33 @@ class Grains(Section):
             raise ValueError(f"the microstructure {self.name} needs either grains or a file microstructure")
         if self.microstructure is not None and self.tessellations > 1:
             raise ValueError(f"the microstructure {self.name} is one file; it has no further tessellations")
+        return self
+
+
+class FieldCase(Section):
+    """A case whose concentration and flux are written for ParaView, and drawn."""
+
+    name: Name
+    """Name of the case in files."""
+    microstructure: Name = "published"
+    """Name of the microstructure; its first tessellation is taken."""
+    anion: str
+    """Halide of the material, as in the table of diffusivities."""
+    exchange_percent: Percent = 0.0
+    """Its exchange."""
+    temperature_K: PositiveFloat = 300.0
+    """Temperature."""
+    grain_size_nm: PositiveFloat
+    """Grain size; the grid has to have eight voxels across boundaries slower than grains, four across faster ones."""
+    voxels: int = Field(default=64, ge=8, le=256)
+    """Grid, along the shortest edge of the cell."""
+    direction: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    """In which the concentration falls on average."""
+
+    @model_validator(mode="after")
+    def _has_a_direction(self) -> Self:
+        if not any(self.direction):
+            raise ValueError("direction [0, 0, 0] is none; give a vector, such as [1, 0, 0]")
         return self
 
 
@@ -77,6 +104,8 @@ class ContinuumConfig(Section):
     """Lowest temperature at which a crossover from boundaries to grains is looked for."""
     crossover_max_K: PositiveFloat = 1000.0
     """Highest one."""
+    fields: tuple[FieldCase, ...] = ()
+    """Cases whose concentration and flux are written and drawn, each with name, anion and grain_size_nm."""
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> Self:
@@ -94,7 +123,19 @@ class ContinuumConfig(Section):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
+        for section in ("microstructures", "fields"):
+            names = [member.name for member in getattr(self, section)]
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise ValueError(f"{section}: the name '{twice[0]}' is given twice")
+        return self
+
+    @model_validator(mode="after")
+    def _fields_are_of_microstructures(self) -> Self:
         names = [microstructure.name for microstructure in self.microstructures]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"microstructures: the name '{twice[0]}' is given twice")
+        for case in self.fields:
+            if case.microstructure not in names:
+                raise ValueError(
+                    f"fields: {case.name} is of the microstructure '{case.microstructure}'; there are "
+                    f"{', '.join(names)}"
+                )
         return self
