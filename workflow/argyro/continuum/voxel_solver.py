@@ -4,6 +4,8 @@ Trilinear elements, conjugate gradients preconditioned by the same elements with
 recurrence is in single precision, which halves what has to be moved through memory; the residual is replaced by the
 true one, in double precision, often enough that the result does not know (reliable updates: Clark et al., Comput. Phys.
 Commun. 181, 1517 (2010)). The effective tensor is that of the energies: its error is of the square of the residual.
+
+It takes about 70 bytes a voxel: 0.15 GB for 128^3, 1.2 GB for 256^3, 9.4 GB for 512^3.
 """
 
 from collections.abc import Callable
