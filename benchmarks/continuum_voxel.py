@@ -9,6 +9,7 @@ Writes benchmarks/results/continuum_voxel.md.
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -77,6 +78,8 @@ def main() -> int:
         "# Voxel engine",
         "",
         f"Command: `{' '.join(['python benchmarks/continuum_voxel.py', *sys.argv[1:]])}`",
+        "",
+        f"Load before, of {os.cpu_count()} cores: {os.getloadavg()[0]:.1f}. Under load, wall time tells little.",
         "",
         f"| {head} |",
         "|---|---|---|---|---|---|---|---|",
