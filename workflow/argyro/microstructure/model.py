@@ -122,9 +122,10 @@ def strained(microstructure: Microstructure, cell: FloatArray) -> Microstructure
     if np.abs(cell - stretch[:, None] * old).max() > NORM_TOLERANCE * np.abs(old).max() or not (
         is_slab or np.ptp(stretch) < NORM_TOLERANCE
     ):
+        factors = ", ".join(f"{factor:.4f}" for factor in stretch)
         raise StructureError(
-            f"the microstructure {microstructure.name} cannot follow strains by {', '.join(f'{s:.4f}' for s in stretch)} of its "
-            "cell vectors: its boundaries would turn"
+            f"the microstructure {microstructure.name} cannot follow strains by {factors} of its cell vectors: its "
+            "boundaries would turn"
         )
     scale = float(stretch[varied[0]] if is_slab else stretch.mean())
     return microstructure.model_copy(
