@@ -65,9 +65,10 @@ def row(ensemble: str, cells: int, length_ps: float, scratch: Path) -> str:
     spread = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     temperatures = ", ".join(f"{temperature:.0f}" for _, temperature in found)
     single = ", ".join(f"{1e5 * v:.2f} +- {1e5 * e:.2f}" for v, e in zip(values, own, strict=True))
+    pooled = f"{1e5 * mean:.2f} +- {1e5 * spread:.2f}" if len(values) > 1 else "not resolved"
     return (
         f"| {ensemble.upper()} | {52 * cells**3} | {length_ps:g} | {temperatures} | {len(values)} of 3 | {single} | "
-        f"{1e5 * mean:.2f} +- {1e5 * spread:.2f} |"
+        f"{pooled} |"
     )
 
 
