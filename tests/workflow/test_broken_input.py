@@ -214,7 +214,7 @@ def test_broken_teacher_is_one_clear_message(
         (["--configfile", "none.yaml"], "none.yaml: cannot be read: No such file or directory"),
         (
             ["--preset", "none"],
-            "--preset none: there is no such preset; allowed: paper, quickstart, reference, workstation, xtb",
+            "--preset none: there is no such preset; allowed: paper, published, quickstart, reference, workstation,",
         ),
         (["--config", "seed"], "--config seed: expected KEY=VALUE"),
         (["--config", "seed=-1"], "--config: seed: input should be greater than or equal to 0, got -1"),

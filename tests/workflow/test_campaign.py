@@ -148,7 +148,10 @@ def test_status_counts_files_by_stage(campaign: Campaign) -> None:
         text=True,
         check=True,
     )
-    assert process.stdout.splitlines()[1:] == ["structures       4 of    4", "labels           0 of    8"]
+    lines = process.stdout.splitlines()[1:]
+    assert lines[:2] == ["structures       4 of    4", "labels           0 of    8"]
+    assert [line.split()[0] for line in lines[2:]] == ["learning", "dynamics", "transport", "continuum", "figures"]
+    assert all(line.split()[1] == "0" for line in lines[2:])
 
 
 def test_failed_gates_stop_with_a_table_and_cost_nothing_later(campaign: Campaign) -> None:
