@@ -256,6 +256,7 @@ def inputs_of_potential(wildcards):
     folder = folder_of_round(wildcards, *rounds_of_potential(wildcards)[-1])
     return {
         "potential": f"{folder}/potential.almtp",
+        "card": f"{folder}/potential.json",  # a job killed between the two is repeated
         "training": f"{folder}/training.extxyz",
         "decision": f"{folder}/decision.json",
     }
