@@ -16,6 +16,7 @@ from ase import Atoms
 from ase.units import fs
 
 from argyro.common.extxyz import write_structures
+from argyro.common.tables import write_table
 from mtpcore.cfg import iter_cfg
 from mtpcore.configuration import Configuration
 from mtpcore.errors import MtpcoreError
@@ -24,7 +25,7 @@ from .deck import FINAL, RESTART, SNAPSHOTS, dump_name, thermo_keywords
 from .dump import DumpFrame, read_dump
 from .lammps import DATA, LOG, OUTPUT, orientation
 from .settings import RunSettings, Stream
-from .thermo import FRAMEWORK, read_log, tidy, write_table
+from .thermo import FRAMEWORK, read_log, tidy
 from .trajectory import FARTHEST, Frames, write_trajectory
 
 logger = logging.getLogger(__name__)

@@ -12,13 +12,13 @@ from argyro.common.errors import FileError
 from argyro.common.extxyz import format_structure, read_structure, read_structures
 from argyro.common.files import read_json, replacing, sha256_of_file, sha256_of_json, write_json
 from argyro.common.provenance import software_versions
+from argyro.common.tables import join_tables
 
 from .deck import RESTART
 from .harvest import FINAL_FILE, SNAPSHOTS_FILE, THERMO_FILE, Status, trajectory_name
 from .lammps import PotentialFile
 from .segment import RECORD, SCRATCH, Job, SegmentRecord, read_record, run_segment
 from .settings import RunSettings
-from .thermo import write_table
 from .trajectory import Trajectory, join_trajectories
 
 logger = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ def _status(done: list[Path], settings: RunSettings) -> Status:
 def _assemble(job: Job, folder: Path, done: list[Path]) -> RunResult:
     """Join the files of the segments; ``run.json`` comes last."""
     records = [read_record(path) for path in done]
-    files = {THERMO_FILE: _join_tables, SNAPSHOTS_FILE: _join_texts, FINAL_FILE: _take_last, RESTART: _take_last}
+    files = {THERMO_FILE: join_tables, SNAPSHOTS_FILE: _join_texts, FINAL_FILE: _take_last, RESTART: _take_last}
     trajectories = {f"{TRAJECTORIES}/{trajectory_name(s)}": join_trajectories for s in job.settings.streams}
     digests = {}
     for name, join in (files | trajectories).items():
@@ -224,10 +224,6 @@ def _record(job: Job, folder: Path, records: list[SegmentRecord], digests: dict[
     del content["folder"]
     write_json(folder / RUN_FILE, content)
     return result
-
-
-def _join_tables(path: Path, parts: list[Path]) -> None:
-    write_table(path, pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True))
 
 
 def _join_texts(path: Path, parts: list[Path]) -> None:

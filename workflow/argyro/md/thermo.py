@@ -7,7 +7,6 @@ import pandas as pd
 from ase.calculators.lammps import Prism
 
 from argyro.common.errors import FileError
-from argyro.common.files import replacing
 
 BAR_PER_GPA = 1e4
 VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
@@ -73,9 +72,3 @@ def _turned(raw: pd.DataFrame, prism: Prism) -> np.ndarray:
     for name, (i, j) in zip(VOIGT, PLACES, strict=True):
         tensor[:, i, j] = tensor[:, j, i] = raw[f"p{name}"]
     return prism.rot_mat @ tensor @ prism.rot_mat.T
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as Parquet, in one step."""
-    with replacing(path) as temporary:
-        table.to_parquet(temporary, index=False)

@@ -112,8 +112,8 @@ def fit_arrhenius(measurements: Sequence[Measurement], seed: int) -> Arrhenius:
     return Arrhenius(
         activation_energy_eV=float(samples[:, 1].mean()),
         activation_energy_error_eV=float(np.sqrt(spread[1, 1])),
-        activation_energy_interval68_eV=_quantiles(samples[:, 1], 0.68),
-        activation_energy_interval95_eV=_quantiles(samples[:, 1], 0.95),
+        activation_energy_interval68_eV=quantile_interval(samples[:, 1], 0.68),
+        activation_energy_interval95_eV=quantile_interval(samples[:, 1], 0.95),
         ln_D0=float(samples[:, 0].mean()),
         ln_D0_error=float(np.sqrt(spread[0, 0])),
         correlation=float(spread[0, 1] / np.sqrt(spread[0, 0] * spread[1, 1])),
@@ -181,6 +181,7 @@ def _samples(fits: Sequence[tuple[FloatArray, FloatArray, float]], weights: Floa
     return np.concatenate([rng.multivariate_normal(fit[0], fit[1], n) for fit, n in zip(fits, counts, strict=True)])
 
 
-def _quantiles(samples: FloatArray, probability: float) -> tuple[float, float]:
+def quantile_interval(samples: FloatArray, probability: float) -> tuple[float, float]:
+    """Central interval of samples that holds a part of them."""
     low, high = np.quantile(samples, [(1 - probability) / 2, (1 + probability) / 2])
     return float(low), float(high)

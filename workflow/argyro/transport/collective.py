@@ -15,6 +15,7 @@ from scipy import stats
 from argyro.common.errors import DynamicsError
 from argyro.md.trajectory import Trajectory
 
+from .arrhenius import quantile_interval
 from .diffusivity import CM2_PER_S, FEWEST_LAGS, Diffusivity, least_squares, walk_covariance
 from .displacements import (
     FloatArray,
@@ -182,12 +183,9 @@ def haven_ratio(tracer: Diffusivity, collective: Resolved, seed: int) -> Resolve
     ions = tracer.D_cm2_per_s + tracer.error_cm2_per_s * rng.standard_normal(SAMPLES)
     ratios = ions / charge
     value = tracer.D_cm2_per_s / collective.value
-    return Resolved(value, _quantiles(ratios, 0.68), _quantiles(ratios, 0.95), collective.windows, collective.freedom)
-
-
-def _quantiles(samples: FloatArray, probability: float) -> tuple[float, float]:
-    low, high = np.quantile(samples, [(1 - probability) / 2, (1 + probability) / 2])
-    return float(low), float(high)
+    return Resolved(
+        value, quantile_interval(ratios, 0.68), quantile_interval(ratios, 0.95), collective.windows, collective.freedom
+    )
 
 
 def conductivity(D_cm2_per_s: float, *, ions_per_angstrom3: float, charge_number: float, temperature_K: float) -> float:
