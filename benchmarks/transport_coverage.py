@@ -1,9 +1,9 @@
 """How often intervals of the stage `transport` hold the truth, on synthetic walks of known diffusivity.
 
-    python benchmarks/transport_coverage.py --trials 10000
+    python benchmarks/transport_coverage.py
 
-Writes benchmarks/results/transport_coverage.md after every case. Shares over accepted walks and, where some are not,
-over all (an upper bound that holds counts as right).
+Writes benchmarks/results/transport_coverage.md after every case; --cases makes some lines anew. Shares are of accepted
+walks and, where some are not accepted, of all (an upper bound that holds counts as right).
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 from scipy.signal import lfilter
 
 from argyro.transport.collective import Resolved, collective_diffusivity, collective_of, haven_ratio
@@ -22,6 +23,7 @@ from argyro.transport.displacements import SquaredDisplacements, lag_grid, squar
 from argyro.transport.regions import Visits, lag_range, parallel_diffusivities, perpendicular_diffusivities
 
 type FloatArray = npt.NDArray[np.float64]
+type IntArray = npt.NDArray[np.int64]
 
 RESULT = Path(__file__).parent / "results/transport_coverage.md"
 INTERVAL, D, HOP = 0.1, 0.05, 1.3  # ps, square angstrom per ps, angstrom
@@ -91,77 +93,86 @@ def together(rng: np.random.Generator, replicas: int) -> tuple[list[FloatArray],
     return runs, (1 + TOGETHER**2) / (1 + ions * TOGETHER**2)
 
 
-def collective(rng: np.random.Generator, replicas: int) -> Trial:
-    """Trials of the collective diffusivity."""
+def charges(rng: np.random.Generator, replicas: int) -> tuple[Trial, Trial]:
+    """Trials of the collective diffusivity and of the Haven ratio, of the same walks."""
     runs, ratio = together(rng, replicas)
     moved = [collective_of(run.sum(axis=1, keepdims=True), run.shape[1], INTERVAL) for run in runs]
-    found = collective_diffusivity(moved, begin_ps=2.0)
-    return _resolved(found, D / ratio * UNIT) if isinstance(found, Resolved) else NOTHING
+    charge = collective_diffusivity(moved, begin_ps=2.0)
+    ions = tracer_diffusivity(list(map(measured, runs)), hop_length=HOP)
+    if not isinstance(charge, Resolved):
+        return NOTHING, NOTHING
+    first = _trial(charge.interval68, charge.interval95, D / ratio * UNIT)
+    if not isinstance(ions, Diffusivity):
+        return first, NOTHING
+    found = haven_ratio(ions, charge, int(rng.integers(2**31)))
+    return first, _trial(found.interval68, found.interval95, ratio)
 
 
-def haven(rng: np.random.Generator, replicas: int) -> Trial:
-    """Trials of the Haven ratio."""
-    runs, ratio = together(rng, replicas)
-    moved = [collective_of(run.sum(axis=1, keepdims=True), run.shape[1], INTERVAL) for run in runs]
-    charge, ions = (
-        collective_diffusivity(moved, begin_ps=2.0),
-        tracer_diffusivity(list(map(measured, runs)), hop_length=HOP),
+def _trial(interval68: tuple[float, float], interval95: tuple[float, float], truth: float) -> Trial:
+    return Trial(
+        accepted=True,
+        in68=interval68[0] < truth < interval68[1],
+        in95=interval95[0] < truth < interval95[1],
     )
-    if not (isinstance(charge, Resolved) and isinstance(ions, Diffusivity)):
-        return NOTHING
-    return _resolved(haven_ratio(ions, charge, int(rng.integers(2**31))), ratio)
-
-
-def _resolved(found: Resolved, truth: float) -> Trial:
-    low, high = found.interval68
-    low95, high95 = found.interval95
-    return Trial(accepted=True, in68=low < truth < high, in95=low95 < truth < high95)
 
 
 RATES = (0.1, 0.3)
 SITE, STEPS_PER_FRAME, LAYER = 0.5, 2, 24  # angstrom, sites of a layer
-LAYER_FRAMES, LAYER_IONS = 400, 60
+LAYER_SIZES = {1: (400, 60), 2: (400, 60), 8: (400, 15)}  # frames and ions, by replicas
 
 
-def layers(rng: np.random.Generator) -> Visits:
-    """Walks between two layers of different rates, which obey detailed balance."""
+def layers(rng: np.random.Generator, densities: tuple[float, float], size: tuple[int, int]) -> Visits:
+    """Walks between two layers of different rates and densities of ions, which obey detailed balance."""
     layer = np.repeat([0, 1], LAYER)
-    rate = np.array(RATES)[layer]
-    sites = len(layer)
-    up = 2 / (1 / rate + 1 / np.roll(rate, -1)) / SITE**2 * INTERVAL
-    down = np.roll(up, 1)
-    edge = np.array([min(abs(i + 0.5 - e) for e in (0, LAYER, sites)) * SITE for i in range(sites)])
-    place = rng.integers(sites, size=LAYER_IONS)
-    height, flat = place.astype(float), np.zeros((LAYER_IONS, 2))
-    steps = LAYER_FRAMES * STEPS_PER_FRAME
-    normal, chance = rng.normal(size=(steps, LAYER_IONS, 2)), rng.random((steps, LAYER_IONS))
-    positions, regions, depths = [], [], []
+    rate, density = np.array(RATES)[layer], np.array(densities)[layer]
+    # From i to i + 1 in series of two half steps, each as fast as its layer; the same number of ions goes back
+    conductance = 2 / (1 / (rate * density) + 1 / np.roll(rate * density, -1)) / SITE**2 * INTERVAL
+    up, down = conductance / density, np.roll(conductance, 1) / density
+    frames, ions = size
+    place = rng.choice(len(layer), size=ions, p=density / density.sum())
+    turns = _hopped(place, rng.random((frames * STEPS_PER_FRAME, ions)), up, down)
+    widths = np.sqrt(2 * rate * INTERVAL)[turns % len(layer)]
+    after = slice(STEPS_PER_FRAME, None, STEPS_PER_FRAME)
+    flat = np.cumsum(rng.normal(size=(*widths[:-1].shape, 2)) * widths[:-1, :, None], axis=0)[
+        STEPS_PER_FRAME - 1 :: STEPS_PER_FRAME
+    ]
+    at = turns[after]
+    edge = np.array([min(abs(i + 0.5 - e) for e in (0, LAYER, 2 * LAYER)) * SITE for i in range(2 * LAYER)])
+    positions = np.concatenate([flat, at[..., None] * SITE], axis=2) + CAGE * rng.normal(size=(frames, ions, 3))
+    normal = np.array([0.0, 0.0, 1.0])
+    return Visits(positions, layer[at % len(layer)], edge[at % len(layer)], normal, INTERVAL * STEPS_PER_FRAME)
+
+
+@njit(cache=True)
+def _hopped(place: IntArray, chance: FloatArray, up: FloatArray, down: FloatArray) -> IntArray:
+    """Sites over the steps, unwrapped, the first ones included."""
+    steps, ions = chance.shape
+    sites = len(up)
+    out = np.empty((steps + 1, ions), np.int64)
+    out[0] = place
     for step in range(steps):
-        flat += normal[step] * np.sqrt(2 * rate[place] * INTERVAL)[:, None]
-        move = (chance[step] < up[place]).astype(int) - (chance[step] > 1 - down[place])
-        height += move
-        place = (place + move) % sites
-        if step % STEPS_PER_FRAME == STEPS_PER_FRAME - 1:
-            positions.append(np.column_stack([flat, height * SITE]))
-            regions.append(layer[place])
-            depths.append(edge[place])
-    rattled = np.array(positions) + CAGE * rng.normal(size=(LAYER_FRAMES, LAYER_IONS, 3))
-    return Visits(rattled, np.array(regions), np.array(depths), np.array([0.0, 0.0, 1.0]), INTERVAL * STEPS_PER_FRAME)
+        for ion in range(ions):
+            at = out[step, ion] % sites
+            move = 0
+            if chance[step, ion] < up[at]:
+                move = 1
+            elif chance[step, ion] > 1 - down[at]:
+                move = -1
+            out[step + 1, ion] = out[step, ion] + move
+    return out
 
 
-def region(estimate: Callable[..., list], which: int) -> Callable[..., Trial]:
-    """Trials of the diffusivity of one of the layers."""
+def regions(densities: tuple[float, float]) -> Callable[..., tuple[Trial, ...]]:
+    """Trials of the diffusivities of both layers, along and across, of the same walks."""
 
-    def trial(rng: np.random.Generator, replicas: int) -> Trial:
-        runs = [layers(rng) for _ in range(replicas)]
+    def trial(rng: np.random.Generator, replicas: int) -> tuple[Trial, ...]:
+        runs = [layers(rng, densities, LAYER_SIZES[replicas]) for _ in range(replicas)]
         lags = lag_range(len(runs[0].positions), runs[0].interval, 1.0, max(RATES) * UNIT, LAYER * SITE)
-        found = estimate(runs, lags, 2)[which]
-        if found is None:
-            return NOTHING
-        low, high = found.interval68_cm2_per_s
-        low95, high95 = found.interval95_cm2_per_s
-        truth = RATES[which] * UNIT
-        return Trial(accepted=True, in68=low < truth < high, in95=low95 < truth < high95)
+        return tuple(
+            _trial(found.interval68_cm2_per_s, found.interval95_cm2_per_s, rate * UNIT) if found else NOTHING
+            for estimate in (parallel_diffusivities, perpendicular_diffusivities)
+            for found, rate in zip(estimate(runs, lags, 2), RATES, strict=True)
+        )
 
     return trial
 
@@ -194,63 +205,80 @@ def fractional(rng: np.random.Generator, exponent: float) -> FloatArray:
 
 
 EQUAL = (D, D, D)
-CASES: dict[str, tuple[Callable[..., Trial], tuple[int, ...], float]] = {
-    "free": (tracer(0.0, (0, 1, 2), EQUAL), REPLICAS, 1),
-    "caged, then free": (tracer(CAGE, (0, 1, 2), EQUAL), REPLICAS, 1),
-    "anisotropic, along z": (tracer(CAGE, (2,), (0.02, 0.05, 0.1)), REPLICAS, 1),
-    "anisotropic, in the plane": (tracer(CAGE, (0, 1), (0.05, 0.1, 0.02)), REPLICAS, 1),
-    "collective, of ions that move together": (collective, REPLICAS, 0.2),
-    "Haven ratio of these": (haven, REPLICAS, 0.2),
-    "long (3600 frames), caged, then free": (tracer(CAGE, (0, 1, 2), EQUAL, 3), (1,), 0.2),
-    "not diffusive: exponent 0.5": (bound_walk("0.5"), (1,), 1),
-    "not diffusive: exponent 0.7": (bound_walk("0.7"), (1,), 1),
-    "not diffusive: slow cage": (bound_walk("cage"), (1,), 1),
-    "layers, slow, along": (region(parallel_diffusivities, 0), (1, 2), 0.2),
-    "layers, fast, along": (region(parallel_diffusivities, 1), (1, 2), 0.2),
-    "layers, slow, across": (region(perpendicular_diffusivities, 0), (1, 2), 0.2),
-    "layers, fast, across": (region(perpendicular_diffusivities, 1), (1, 2), 0.2),
+SKEW = (0.05, 0.1, 0.02)
+SIDES = ("slow, along", "fast, along", "slow, across", "fast, across")
+CASES: dict[str, tuple[Callable[..., Trial | tuple[Trial, ...]], tuple[str, ...], tuple[int, ...]]] = {
+    "free": (tracer(0.0, (0, 1, 2), EQUAL), ("free",), REPLICAS),
+    "caged": (tracer(CAGE, (0, 1, 2), EQUAL), ("caged, then free",), REPLICAS),
+    "axis": (tracer(CAGE, (2,), SKEW), ("anisotropic, along z",), REPLICAS),
+    "plane": (tracer(CAGE, (0, 1), SKEW), ("anisotropic, in the plane",), REPLICAS),
+    "charges": (charges, ("collective, of ions that move together", "Haven ratio of these"), REPLICAS),
+    "long": (tracer(CAGE, (0, 1, 2), EQUAL, 3), ("long (3600 frames), caged, then free",), (1,)),
+    "0.5": (bound_walk("0.5"), ("not diffusive: exponent 0.5",), (1,)),
+    "0.7": (bound_walk("0.7"), ("not diffusive: exponent 0.7",), (1,)),
+    "cage": (bound_walk("cage"), ("not diffusive: slow cage",), (1,)),
+    "layers": (regions((1.0, 1.0)), tuple(f"layers, {side}" for side in SIDES), REPLICAS),
+    "unequal": (regions((1.0, 2.5)), tuple(f"layers of densities 1 and 2.5, {side}" for side in SIDES), REPLICAS),
 }
-"""Trials of every case, numbers of replicas, and the part of the trials that is affordable."""
+"""By name: trials, the names of the intervals that they try, and numbers of replicas."""
 
 
-def rows(trials: int) -> Iterator[str]:
-    """Lines of the table, one after another."""
-    for case, (trial, replicas, part) in CASES.items():
-        for count in replicas:
-            begin = time.process_time()
-            rng = np.random.default_rng([len(case), count, trials])
-            found = np.array([trial(rng, count) for _ in range(max(1, round(trials * part)))], dtype=float)
+def rows(name: str, trials: int) -> Iterator[tuple[tuple[str, int], str]]:
+    """Lines of the table of a case, with what they are of."""
+    trial, titles, replicas = CASES[name]
+    for count in replicas:
+        begin = time.process_time()
+        rng = np.random.default_rng([*name.encode(), count, trials])
+        answers = [trial(rng, count) for _ in range(trials)]
+        spent = time.process_time() - begin
+        for k, title in enumerate(titles):
+            found = np.array([a if isinstance(a, Trial) else a[k] for a in answers], dtype=float)
             accepted, in68, in95, bound = found.T
             of = max(accepted.sum(), 1)
             right = f"{100 * (in95 + (1 - accepted) * bound).mean():.1f}"
             shares = f"{100 * in68.sum() / of:.1f} | {100 * in95.sum() / of:.1f} | {right}"
+            values = "- | - | -" if title.startswith("not") else shares
             yield (
-                f"| {case} | {count} | {len(found)} | {100 * accepted.mean():.2f} | "
-                f"{'- | - | -' if case.startswith('not') else shares} | {time.process_time() - begin:.0f} |"
+                (title, count),
+                f"| {title} | {count} | {trials} | {100 * accepted.mean():.2f} | {values} | {spent / len(titles):.0f} |",
             )
+
+
+def made() -> dict[tuple[str, int], str]:
+    """Lines of the table there is."""
+    lines = RESULT.read_text(encoding="utf-8").splitlines() if RESULT.exists() else []
+    cells = {line: line.split("|") for line in lines if line.startswith("| ") and not line.startswith("| case")}
+    return {(row[1].strip(), int(row[2])): line for line, row in cells.items()}
 
 
 def main() -> None:
     """Run all cases."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=10_000)
-    trials = parser.parse_args().trials
-    lines = [
+    parser.add_argument(
+        "--cases", nargs="*", choices=CASES, default=list(CASES), help="the others are kept as they are"
+    )
+    given = parser.parse_args()
+    head = [
         "# Coverage of intervals",
         "",
-        "Synthetic walks: 1200 frames of 64 or 2 x 32 ions, 600 frames of 8 x 16 ions; layers 400 frames of 60 ions.",
-        "Accepted: part of the walks called diffusive (or resolved). In 68 %: part of these whose interval holds",
-        "the truth. Right of all: part of all walks whose interval of 95 %, or upper bound, does. Of walks that do not",
-        "diffuse at most 1 % should be accepted. All in percent.",
+        "Synthetic walks: 1200 frames of 64 or 2 x 32 ions, 600 frames of 8 x 16 ions; layers 400 frames of 60 ions,",
+        "of 15 in 8 replicas. Accepted: part of the walks called diffusive (or resolved). In 68 %: part of these",
+        "whose interval holds the truth. Right of all: part of all walks whose interval of 95 %, or upper bound, does.",
+        "Of walks that do not diffuse at most 1 % should be accepted. All in percent.",
         "",
-        f"    python benchmarks/transport_coverage.py --trials {trials}",
+        "    python benchmarks/transport_coverage.py",
         "",
         "| case | replicas | trials | accepted | in 68 % | in 95 % | right of all | core s |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for line in rows(trials):
-        lines.append(line)
-        RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    order = [(title, count) for _, titles, replicas in CASES.values() for title in titles for count in replicas]
+    lines = made()
+    for name in given.cases:
+        for key, line in rows(name, given.trials):
+            lines[key] = line
+            kept = [lines[key] for key in order if key in lines]
+            RESULT.write_text("\n".join(head + kept) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ boundary the displacement itself decides where the ion goes, so that only ions c
 leave it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -151,13 +151,20 @@ def _groups(ions: int) -> IntArray:
     return np.arange(ions, dtype=np.int64) * min(GROUPS, ions) // ions
 
 
-def _displacements(visits: Visits, lag: int) -> Iterator[tuple[int, FloatArray, FloatArray]]:
-    """Time origins of a lag; squared displacements along and across the boundary next to where they begin."""
-    for origin in range(0, len(visits.positions) - lag, max(1, lag // ORIGINS_PER_LAG)):
-        moved = visits.positions[origin + lag] - visits.positions[origin]
-        normal = visits.normal if visits.normal.ndim == 1 else visits.normal[origin]
-        across = (moved * normal).sum(axis=-1) ** 2
-        yield origin, (moved**2).sum(axis=-1) - across, across
+class _Moved(NamedTuple):
+    """Time origins of a lag, shape (O,), and squared displacements along and across the boundary there, (O, M)."""
+
+    origins: IntArray
+    along: FloatArray
+    across: FloatArray
+
+
+def _displacements(visits: Visits, lag: int) -> _Moved:
+    origins = np.arange(0, len(visits.positions) - lag, max(1, lag // ORIGINS_PER_LAG))
+    moved = visits.positions[origins + lag] - visits.positions[origins]
+    normal = visits.normal if visits.normal.ndim == 1 else visits.normal[origins]
+    across = (moved * normal).sum(axis=-1) ** 2
+    return _Moved(origins, (moved**2).sum(axis=-1) - across, across)
 
 
 def _parallel_sums(visits: Visits, lags: IntArray, regions: int) -> _Sums:
@@ -170,24 +177,21 @@ def _parallel_sums(visits: Visits, lags: IntArray, regions: int) -> _Sums:
     )
     sums = _empty(ions, 2 * regions)
     for lag in lags:
-        for origin, along, _ in _displacements(visits, int(lag)):
-            ends = (is_in[:, origin] + is_in[:, origin + lag]) / 2.0
-            times = (spent[:, origin + lag] - spent[:, origin]) * visits.interval
-            _add(sums, np.concatenate([ends, times]).T, along, lag * visits.interval)
+        origins, along, _ = _displacements(visits, int(lag))
+        ends = (is_in[:, origins] + is_in[:, origins + lag]) / 2.0
+        times = (spent[:, origins + lag] - spent[:, origins]) * visits.interval
+        _add(sums, np.concatenate([ends, times]), along, lag * visits.interval)
     return sums
 
 
 def _perpendicular_sums(visits: Visits, lags: IntArray, regions: int) -> _Sums:
     """Regress on offset and lag of each region, of ions that begin deep inside it."""
-    ions = visits.region.shape[1]
-    sums = _empty(ions, 2 * regions)
+    sums = _empty(visits.region.shape[1], 2 * regions)
     for lag in lags:
-        found = list(_displacements(visits, int(lag)))
-        reach = MARGIN * np.sqrt(np.mean([across for _, _, across in found]))
-        for origin, _, across in found:
-            deep = visits.depth[origin] > reach
-            begins = (visits.region[origin][None] == np.arange(regions)[:, None]) & deep
-            _add(sums, np.concatenate([begins, begins * lag * visits.interval]).T, across * deep, lag * visits.interval)
+        origins, _, across = _displacements(visits, int(lag))
+        deep = visits.depth[origins] > MARGIN * np.sqrt(across.mean())
+        begins = (visits.region[origins][None] == np.arange(regions)[:, None, None]) & deep
+        _add(sums, np.concatenate([begins, begins * lag * visits.interval]), across, lag * visits.interval)
     return sums
 
 
@@ -197,12 +201,20 @@ def _empty(ions: int, parameters: int) -> _Sums:
 
 
 def _add(sums: _Sums, design: FloatArray, squares: FloatArray, lag: float) -> None:
-    """Add displacements of all ions, weighted by the inverse of their variance, which grows as the lag squared."""
-    weight = 1 / lag**2
-    begins = np.flatnonzero(np.diff(_groups(len(squares)), prepend=-1))
-    products = weight * design[:, :, None] * design[:, None, :]
-    sums.matrix[:] += np.add.reduceat(products, begins, axis=0)
-    sums.vector[:] += np.add.reduceat(weight * design * squares[:, None], begins, axis=0)
+    """Add displacements of all ions, weighted by the inverse of their variance, which grows as the lag squared.
+
+    Args:
+        sums: To add to.
+        design: Of P parameters at every origin and for every ion, shape (P, O, M).
+        squares: Shape (O, M), angstrom squared.
+        lag: ps.
+    """
+    begins = np.flatnonzero(np.diff(_groups(squares.shape[1]), prepend=-1))
+    rows = np.ascontiguousarray(design.transpose(2, 1, 0))
+    matrix = rows.transpose(0, 2, 1) @ rows / lag**2
+    vector = (rows.transpose(0, 2, 1) @ squares.T[:, :, None])[:, :, 0] / lag**2
+    sums.matrix[:] += np.add.reduceat(matrix, begins, axis=0)
+    sums.vector[:] += np.add.reduceat(vector, begins, axis=0)
 
 
 def _solved(collected: _Collected, lags: IntArray, *, dimensions: int) -> list[RegionDiffusivity | None]:
