@@ -230,7 +230,7 @@ def rows(name: str, trials: int) -> Iterator[tuple[tuple[str, int], str]]:
         begin = time.process_time()
         rng = np.random.default_rng([*name.encode(), count, trials])
         answers = [trial(rng, count) for _ in range(trials)]
-        spent = time.process_time() - begin
+        spent = (time.process_time() - begin) / len(titles)
         for k, title in enumerate(titles):
             found = np.array([a if isinstance(a, Trial) else a[k] for a in answers], dtype=float)
             accepted, in68, in95, bound = found.T
@@ -240,7 +240,7 @@ def rows(name: str, trials: int) -> Iterator[tuple[tuple[str, int], str]]:
             values = "- | - | -" if title.startswith("not") else shares
             yield (
                 (title, count),
-                f"| {title} | {count} | {trials} | {100 * accepted.mean():.2f} | {values} | {spent / len(titles):.0f} |",
+                f"| {title} | {count} | {trials} | {100 * accepted.mean():.2f} | {values} | {spent:.0f} |",
             )
 
 

@@ -11,6 +11,6 @@ from argyro.microstructure.model import read_microstructure
 with job(snakemake.log[0]):
     settings = ContinuumConfig.model_validate(snakemake.params.settings)
     microstructure = read_microstructure(Path(snakemake.input[0]))
-    table = make_map(settings, microstructure, threads=snakemake.threads)
+    table = make_map(settings, microstructure, threads=snakemake.threads, gpu=bool(snakemake.resources.gpu))
     with replacing(Path(snakemake.output[0])) as temporary:
         table.to_parquet(temporary, index=False)

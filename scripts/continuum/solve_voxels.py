@@ -13,6 +13,6 @@ with job(snakemake.log[0]):
     settings = ContinuumConfig.model_validate(snakemake.params.settings)
     cases = cases_of(settings, read_pairs(Path(snakemake.input.pairs))[0])
     microstructure = read_microstructure(Path(snakemake.input.microstructure))
-    table = run_voxels(settings, microstructure, cases, threads=snakemake.threads)
+    table = run_voxels(settings, microstructure, cases, threads=snakemake.threads, gpu=bool(snakemake.resources.gpu))
     with replacing(Path(snakemake.output[0])) as temporary:
         table.to_parquet(temporary)

@@ -12,6 +12,7 @@ PAIRS = str(
 MAP_SETTINGS = {"map_contrast_max", "map_contrasts_per_decade"}
 CROSSOVER_SETTINGS = {"crossover_min_K", "crossover_max_K"}
 FILES = {"diffusivity", "diffusivity_samples", "microstructures", "fields"}
+PLACE = {"gpu"}  # changes no result
 FIELDS = {case.name: case for case in CONTINUUM.fields}
 
 
@@ -22,8 +23,8 @@ wildcard_constraints:
 
 
 def continuum_settings(*omitted):
-    """Settings of the stage without some, and without those that say which files are read."""
-    return CONTINUUM.model_dump(mode="json", exclude=FILES.union(*omitted))
+    """Settings of the stage without some, and without those that say which files are read, or where it runs."""
+    return CONTINUUM.model_dump(mode="json", exclude=FILES.union(PLACE, *omitted))
 
 
 def grains_of_cell(wildcards):

@@ -80,6 +80,7 @@ rule solve_voxels:
     resources:
         mem_mb=voxel_memory,
         runtime=240,
+        gpu=int(CONTINUUM.gpu),
     params:
         settings=continuum_settings(MAP_SETTINGS, CROSSOVER_SETTINGS),
     script:
@@ -127,6 +128,7 @@ rule map_contrasts:
     resources:
         mem_mb=voxel_memory,
         runtime=240,
+        gpu=int(CONTINUUM.gpu),
     params:
         settings=continuum_settings({"temperatures_K"}, CROSSOVER_SETTINGS),
     script:

@@ -65,7 +65,7 @@ def run_interface(settings: ContinuumConfig, microstructure: Microstructure, cas
 
 
 def run_voxels(
-    settings: ContinuumConfig, microstructure: Microstructure, cases: pd.DataFrame, *, threads: int
+    settings: ContinuumConfig, microstructure: Microstructure, cases: pd.DataFrame, *, threads: int, gpu: bool = False
 ) -> pd.DataFrame:
     """Cases that the voxel engine computes, with its results: in an order in which each can start from the last one."""
     mine = []
@@ -74,11 +74,11 @@ def run_voxels(
         if choice.voxels:
             mine.append((choice.voxels, size, material.D_par / material.D_bulk, index, material))
     mine.sort(key=lambda case: case[:4])
-    engine, tessellation, last = VoxelEngine(0, threads=threads), None, 0.0
+    engine, tessellation, last = VoxelEngine(0, threads=threads, gpu=gpu), None, 0.0
     results = {}
     for voxels, size, _, index, material in _with_progress(mine, "voxel engine"):
         if voxels != engine.voxels:
-            engine = VoxelEngine(voxels, threads=threads)
+            engine = VoxelEngine(voxels, threads=threads, gpu=gpu)
         if tessellation is None or size != last:
             tessellation, last = tessellate(scaled_to(microstructure, size)), size
         results[index] = engine.effective_diffusivity(tessellation, material)

@@ -34,13 +34,16 @@ def contrasts(settings: ContinuumConfig) -> FloatArray:
     return values
 
 
-def make_map(settings: ContinuumConfig, microstructure: Microstructure, *, threads: int) -> pd.DataFrame:
+def make_map(
+    settings: ContinuumConfig, microstructure: Microstructure, *, threads: int, gpu: bool = False
+) -> pd.DataFrame:
     """The map for one microstructure, by one engine at each place: they change over where only one is good.
 
     Args:
         settings: Of the stage.
         microstructure: The grains.
         threads: Of the voxel engine.
+        gpu: Whether it runs on a GPU.
 
     Returns:
         Columns as `COLUMNS`, errors relative to the value.
@@ -50,7 +53,8 @@ def make_map(settings: ContinuumConfig, microstructure: Microstructure, *, threa
     cases = pd.DataFrame(grid, columns=["contrast", "grain_size_nm"])
     diffusivities = {name: 1.0 if name == DIFFUSIVITIES[0] else cases["contrast"] for name in DIFFUSIVITIES}
     cases = cases.assign(gb_width_nm=settings.gb_width_nm, **diffusivities)
-    parts = [run_interface(single, microstructure, cases), run_voxels(single, microstructure, cases, threads=threads)]
+    by_voxels = run_voxels(single, microstructure, cases, threads=threads, gpu=gpu)
+    parts = [run_interface(single, microstructure, cases), by_voxels]
     table = pd.concat([part for part in parts if len(part)]).sort_index()
     return table.rename(columns={"D_eff_cm2_per_s": "D_eff_over_D_bulk"})[COLUMNS]
 

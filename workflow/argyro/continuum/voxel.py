@@ -18,8 +18,9 @@ from argyro.microstructure.tessellation import Tessellation
 
 from .grains import ANGSTROM_PER_NM, interior_fraction
 from .material import EffectiveDiffusivity, FloatArray, GrainBoundaryMaterial
+from .voxel_array import gpu_library, solve_voxels_by_arrays
 from .voxel_grid import VoxelBoundaries, voxelize
-from .voxel_solver import Voxels, solve_voxels
+from .voxel_solver import Voxels, VoxelSolution, solve_voxels
 
 RESISTIVE_VOXELS = 8.0  # least across boundaries on the finest grid: what is slow leaks where voxels meet at edges
 CONDUCTIVE_VOXELS = 4.0
@@ -72,11 +73,15 @@ class _Grid:
 class VoxelEngine:
     """Effective diffusivities of a sweep: each solution is where the next begins.
 
-    The arguments are those of `effective_diffusivity_voxel`.
+    The arguments are those of `effective_diffusivity_voxel`, and ``gpu``: solve on a GPU, by CuPy.
+
+    Raises:
+        ContinuumError: there is none.
     """
 
-    def __init__(self, voxels: int, *, tolerance: float = 1e-5, threads: int = 1) -> None:
+    def __init__(self, voxels: int, *, tolerance: float = 1e-5, threads: int = 1, gpu: bool = False) -> None:
         self.voxels, self.tolerance, self.threads = voxels, tolerance, threads
+        self._library = gpu_library() if gpu else None
         self._potentials: dict[tuple[int, int, int], FloatArray] = {}
         self._grid: _Grid | None = None
 
@@ -103,15 +108,16 @@ class VoxelEngine:
         microstructure = grid.tessellation.microstructure
         shape = grid_shape(microstructure, voxels)
         boundaries = grid.boundaries(shape, self.threads)
-        solution = solve_voxels(
-            Voxels(boundaries.number, boundaries.tensors(material), microstructure.cell),
-            start=self._potentials.get(shape),
-            tolerance=self.tolerance,
-            threads=self.threads,
-        )
+        problem = Voxels(boundaries.number, boundaries.tensors(material), microstructure.cell)
+        solution = self._solution(problem, self._potentials.get(shape))
         self._potentials[shape] = solution.potentials
         wanted, there = (coated_spheres(material, part) for part in (grid.fraction, boundaries.fraction))
         return solution.tensor * (wanted / there)
+
+    def _solution(self, voxels: Voxels, start: FloatArray | None) -> VoxelSolution:
+        if self._library:
+            return solve_voxels_by_arrays(voxels, self._library, start=start, tolerance=self.tolerance)
+        return solve_voxels(voxels, start=start, tolerance=self.tolerance, threads=self.threads)
 
 
 def coated_spheres(material: GrainBoundaryMaterial, fraction: float) -> float:
