@@ -11,6 +11,7 @@ from argyro.config.structures import DistanceLimits
 from argyro.learning.candidates import make_candidates
 from argyro.learning.decide import decide, teaches
 from argyro.learning.exploration import Exploration
+from argyro.learning.handed_back import handed_back
 from argyro.learning.potential_file import read_potential_file
 from argyro.learning.selection import select_environments
 from argyro.learning.stopwatch import stopwatch
@@ -21,6 +22,8 @@ with job(snakemake.log[0]):
     rung, settings = Rung.model_validate(params.rung), LearningConfig.model_validate(params.learning)
     explored = [Exploration.from_dict(r) for f in snakemake.input.records for r in read_json(Path(f))["explorations"]]
     snapshots = [s for f in snakemake.input.snapshots if Path(f).stat().st_size for s in read_structures(Path(f))]
+    materials = {m["id"]: Material.model_validate(m) for m in params.materials}
+    snapshots += handed_back([Path(f) for f in snakemake.input.handed_back], params.species, materials)
     with stopwatch() as watch:
         selection = select_environments(
             read_potential_file(potential_file),
@@ -33,7 +36,7 @@ with job(snakemake.log[0]):
         candidates, rejections = make_candidates(
             selection.environments if teaches(rung, selection, explored) else [],
             snapshots,
-            materials={m["id"]: Material.model_validate(m) for m in params.materials},
+            materials=materials,
             settings=settings,
             limits=DistanceLimits.model_validate(params.limits),
             calculator=MTP(potential_file, species=params.species),

@@ -8,11 +8,17 @@ import pytest
 from pydantic import ValidationError
 
 import mtpcore
+from argyro.common.extxyz import write_structures
 from argyro.common.files import write_json
 from argyro.config.dynamics import DynamicsConfig, RelaxationConfig
+from argyro.config.learning import Rung
 from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
 from argyro.dynamics.runs import checked, run_dynamics, run_report, run_settings, runs_table
+from argyro.dynamics.snapshots import MOST, unknown_snapshots
+from argyro.learning.decide import LearningError
+from argyro.learning.handed_back import handed_back
+from argyro.learning.selection import select_environments
 from argyro.md.lammps import PotentialFile
 from argyro.md.settings import Ensemble
 from argyro.structures.bulk import build_bulk
@@ -91,3 +97,23 @@ def test_run_that_leaves_what_the_potential_knows_is_marked_and_keeps_what_it_me
     assert report["largest_grade"] > SHORT.stop_grade
     assert report["snapshots"] > 0
     assert np.isfinite(report["volume_per_atom_angstrom3"])
+
+
+def test_what_a_run_did_not_know_is_collected_and_taken_up_by_learning(tmp_path: Path) -> None:
+    atoms = build_bulk(CHLORIDE, (1, 1, 1), lithium_sites="24g", limits=DistanceLimits(), seed=1)
+    known = mtpcore.select(mtpcore.read_potential(TEACHER.path), [atoms], species=SPECIES)
+    mtpcore.write_potential(tmp_path / "narrow.almtp", known)
+    report = run(tmp_path / "run", PotentialFile(tmp_path / "narrow.almtp", SPECIES))
+    write_json(tmp_path / "run/report.json", report)
+    found = unknown_snapshots([tmp_path / "run/report.json"])
+    assert len(found) == min(MOST, report["snapshots"])
+    assert max(snapshot.info["largest_grade"] for snapshot in found) == pytest.approx(report["largest_grade"])
+    write_structures(tmp_path / "copy.extxyz", found)
+    (tmp_path / "none.extxyz").touch()
+    taken = handed_back([tmp_path / "copy.extxyz", tmp_path / "none.extxyz"], SPECIES, {CHLORIDE.id})
+    assert [atoms.info["temperature_K"] for atoms in taken] == [700.0] * len(found)
+    selection = select_environments(known, [atoms], taken, SPECIES, rung=Rung(level=6), mode="local")
+    assert selection.environments
+    assert handed_back([tmp_path / "copy.extxyz"], ("Li", "P", "S", "Br"), {CHLORIDE.id}) == []
+    with pytest.raises(LearningError, match=f"is of the material '{CHLORIDE.id}'; it has to name one of other"):
+        handed_back([tmp_path / "copy.extxyz"], SPECIES, {"other"})

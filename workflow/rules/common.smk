@@ -5,6 +5,7 @@ from argyro.config.labels import LabelsConfig
 
 NOTHING = "(?!)"  # a pattern that no name fits
 ENVIRONMENT = str(ROOT / "envs/environment.yaml")
+FIRST = 200  # priority of what all later stages wait for
 MATERIALS = {material.id: material for material in settings.materials}
 SYSTEMS = sorted({material.chemical_system for material in settings.materials})
 SHAPE = "x".join(map(str, settings.structures.bulk.supercell))

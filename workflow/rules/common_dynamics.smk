@@ -1,5 +1,7 @@
 # What rules of dynamics need to know.
 DYNAMICS = settings.dynamics
+RELAXATION = "dynamics/{structure}/r{repeat}/relaxation/{replica}"
+RUN = "dynamics/{run}/r{repeat}/{temperature}K/{replica}"
 REPEATS = range(LEARNING.repeats)
 RELAXED = [*BULK, *BICRYSTALS, *POLYCRYSTALS]
 KEPT = {
@@ -91,6 +93,26 @@ def start_of_run(wildcards):
     if wildcards.run in BULK:
         return f"structures/{wildcards.run}.extxyz"
     return f"dynamics/{wildcards.run}/r{wildcards.repeat}/start.extxyz"
+
+
+def reports_of_runs(runs):
+    """Reports of all runs of some structures."""
+    return expand(
+        f"{RUN}/report.json",
+        run=runs,
+        repeat=REPEATS,
+        temperature=DYNAMICS.temperatures_K,
+        replica=range(DYNAMICS.replicas),
+    )
+
+
+def reports_of_system(wildcards):
+    """Reports of all runs of a chemical system."""
+    return reports_of_runs(
+        run
+        for run in RUNS
+        if MATERIALS[RUN_MATERIALS[run]].chemical_system == wildcards.system
+    )
 
 
 def run_parameters(wildcards):

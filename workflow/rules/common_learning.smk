@@ -5,6 +5,11 @@ from argyro.common.files import read_json
 from argyro.learning.samplers import samplers
 
 LEARNING = settings.learning
+for file in LEARNING.snapshots:
+    if file.is_relative_to(Path.cwd()):
+        raise WorkflowError(
+            f"learning.snapshots names {file}, which this campaign makes itself; copy it elsewhere first"
+        )
 
 
 TARGETS = [*BULK, *BICRYSTALS, *POLYCRYSTALS]
@@ -46,6 +51,13 @@ def rung_of(wildcards):
     rung = settings_of(LEARNING.rung(int(wildcards.level)))
     del rung["max_rounds"]
     return rung
+
+
+def behind_others(wildcards):
+    """Priority of a round: before later stages, and the potential that is behind before others."""
+    return (
+        100 - LEARNING.levels.index(int(wildcards.level)) - int(wildcards.round) / 1000
+    )
 
 
 def is_last_round(wildcards):
@@ -184,6 +196,12 @@ def folder_of_round(wildcards, level, round):
         level=str(level),
         round=str(round),
     )
+
+
+def handed_back_to_round(wildcards):
+    """The user's files of structures that the potential is to know, for the first round of the last level."""
+    first = is_last_level(wildcards) and int(wildcards.round) == 0
+    return list(map(str, LEARNING.snapshots)) if first else []
 
 
 def outcomes_of_round(wildcards, level, round):

@@ -1,12 +1,9 @@
 # Molecular dynamics by the learned potentials: relaxed structures and boundary energies, then runs.
-RELAXATION = "dynamics/{structure}/r{repeat}/relaxation/{replica}"
-RUN = "dynamics/{run}/r{repeat}/{temperature}K/{replica}"
-
-
 rule dynamics:
     input:
         "dynamics/runs.parquet",
         "dynamics/boundaries.parquet" if KEPT else [],
+        expand("dynamics/snapshots/{system}.extxyz", system=SYSTEMS),
 
 
 rule relax_structure:
@@ -148,13 +145,7 @@ rule run_dynamics:
 
 rule tabulate_runs:
     input:
-        expand(
-            f"{RUN}/report.json",
-            run=RUNS,
-            repeat=REPEATS,
-            temperature=DYNAMICS.temperatures_K,
-            replica=range(DYNAMICS.replicas),
-        ),
+        reports_of_runs(RUNS),
     output:
         "dynamics/runs.parquet",
     log:
@@ -169,3 +160,22 @@ rule tabulate_runs:
         runtime=10,
     script:
         "../../scripts/dynamics/tabulate_runs.py"
+
+
+rule collect_snapshots:
+    input:
+        reports_of_system,
+    output:
+        "dynamics/snapshots/{system}.extxyz",
+    log:
+        "logs/dynamics/{system}-snapshots.log",
+    benchmark:
+        "benchmarks/dynamics/{system}-snapshots.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../../scripts/dynamics/collect_snapshots.py"

@@ -15,6 +15,7 @@ rule check_backend:
         "logs/labels/sanity-{system}.log",
     benchmark:
         "benchmarks/labels/sanity-{system}.tsv"
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -41,6 +42,7 @@ rule label:
         "logs/labels/{set}-{chunk}.log",
     benchmark:
         "benchmarks/labels/{set}-{chunk}.tsv"
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -66,6 +68,7 @@ rule collect_labels:
         "logs/labels/{set}.log",
     benchmark:
         "benchmarks/labels/{set}.tsv"
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -89,6 +92,7 @@ rule import_labels:
         "logs/labels/{imported}.log",
     benchmark:
         "benchmarks/labels/{imported}.tsv"
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -108,6 +112,7 @@ rule join_outcomes:
         "logs/labels/outcomes.log",
     benchmark:
         "benchmarks/labels/outcomes.tsv"
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: 1

@@ -73,6 +73,7 @@ rule fit_potential:
         "logs/learning/{system}-r{repeat}-l{level}-{round}-fit.log",
     benchmark:
         "benchmarks/learning/{system}-r{repeat}-l{level}-{round}-fit.tsv"
+    priority: behind_others
     conda:
         ENVIRONMENT
     threads: 1
@@ -102,6 +103,7 @@ rule explore:
         "logs/learning/{system}-r{repeat}-l{level}-{round}-explore-{part}.log",
     benchmark:
         "benchmarks/learning/{system}-r{repeat}-l{level}-{round}-explore-{part}.tsv"
+    priority: behind_others
     conda:
         ENVIRONMENT
     threads: 1
@@ -126,6 +128,7 @@ checkpoint select_environments:
         training=f"{ROUND}/training.extxyz",
         records=explored_in_round("json"),
         snapshots=explored_in_round("extxyz"),
+        handed_back=handed_back_to_round,
     output:
         decision=f"{ROUND}/decision.json",
         selection=f"{ROUND}/selection.json",
@@ -134,6 +137,7 @@ checkpoint select_environments:
         "logs/learning/{system}-r{repeat}-l{level}-{round}-select.log",
     benchmark:
         "benchmarks/learning/{system}-r{repeat}-l{level}-{round}-select.tsv"
+    priority: behind_others
     conda:
         ENVIRONMENT
     threads: 1
@@ -162,6 +166,7 @@ rule label_candidates:
         "logs/learning/{system}-r{repeat}-l{level}-{round}-label-{chunk}.log",
     benchmark:
         "benchmarks/learning/{system}-r{repeat}-l{level}-{round}-label-{chunk}.tsv"
+    priority: behind_others
     conda:
         ENVIRONMENT
     threads: 1

@@ -23,6 +23,7 @@ rule build_bulk:
         "logs/structures/{material}-bulk-{shape}-a{arrangement}.log",
     benchmark:
         "benchmarks/structures/{material}-bulk-{shape}-a{arrangement}.tsv"
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -47,6 +48,7 @@ rule build_seeds:
         "logs/structures/{material}-seeds.log",
     benchmark:
         "benchmarks/structures/{material}-seeds.tsv"
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -70,6 +72,7 @@ rule build_bicrystal:
         "logs/structures/{material}-{boundary}-c{candidate}.log",
     benchmark:
         "benchmarks/structures/{material}-{boundary}-c{candidate}.tsv"
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -98,6 +101,7 @@ rule build_polycrystal:
         "logs/structures/{material}-{polycrystal}.log",
     benchmark:
         "benchmarks/structures/{material}-{polycrystal}.tsv"
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: 1

@@ -233,6 +233,9 @@ class LearningConfig(Section):
     ladder: tuple[Rung, ...] = Field(default=(Rung(level=6), Rung(level=8), Rung(level=10)), min_length=1)
     """Levels, the lowest first, each with level, structures, temperatures_K, temperatures_of, samplers, duration_ps,
     select_grade, stop_grade, accept_grade, max_labels, max_rounds, on_limit and label_protocol."""
+    snapshots: tuple[InputFile, ...] = ()
+    """Structures (extxyz) that potentials are to know, judged with what the first round of the last level meets: copies
+    of dynamics/snapshots/SYSTEM.extxyz of this or another campaign, or others that name their material."""
     max_failed_fraction: Fraction = 0.5
     """If more of a round's structures get no usable label, the campaign stops and shows which and why."""
     exploration: ExplorationConfig = ExplorationConfig()
