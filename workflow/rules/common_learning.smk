@@ -288,3 +288,32 @@ def given_potential(wildcards):
 def holdout_seed(wildcards):
     """Decides which seeds are held out: the same ones in all rounds of a potential."""
     return seed_for(settings.seed, "holdout", wildcards.system, wildcards.repeat)
+
+
+def last_rounds(wildcards):
+    """Level and number of the last round of each level."""
+    return sorted(dict(rounds_of_potential(wildcards)).items())
+
+
+def levels_of_potential(wildcards):
+    """Levels that a ladder went through."""
+    return [level for level, _ in last_rounds(wildcards)]
+
+
+def inputs_of_forces(wildcards):
+    """Potentials that the levels ended with, what each was fitted to, and all seeds."""
+    folders = [folder_of_round(wildcards, *each) for each in last_rounds(wildcards)]
+    return {
+        "potentials": [f"{folder}/potential.almtp" for folder in folders],
+        "training": [f"{folder}/training.extxyz" for folder in folders],
+        "seeds": seeds_of_potential(wildcards),
+    }
+
+
+def kinds_of_structures(wildcards):
+    """What the target structures of a chemical system are, in words."""
+    words = {"bulk": BULK, "a boundary": BICRYSTALS, "a polycrystal": POLYCRYSTALS}
+    mine = structures_of_system(wildcards)
+    return {
+        name: kind for kind, names in words.items() for name in names if name in mine
+    }

@@ -159,6 +159,29 @@ rule find_crossovers:
         "../../scripts/continuum/find_crossovers.py"
 
 
+rule trace_temperatures:
+    input:
+        maps=expand("continuum/{cell}/map.parquet", cell=CELLS),
+        pairs=PAIRS,
+    output:
+        "continuum/curves.parquet",
+    log:
+        "logs/continuum/curves.log",
+    benchmark:
+        "benchmarks/continuum/curves.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=continuum_settings(MAP_SETTINGS),
+        cells=list(CELLS),
+    script:
+        "../../scripts/continuum/trace_temperatures.py"
+
+
 rule write_fields:
     input:
         microstructure=grains_of_field,

@@ -1,10 +1,11 @@
 # Figures from tables only, each as PDF, PNG and the CSV of what it shows.
 PUBLISHED = str(ROOT / "config/reference/published_diffusivity.csv")
+EXPERIMENTS = str(ROOT / "config/reference/experiments.csv")
 
 
 rule figures:
     input:
-        expand("figures/{name}.png", name=FIGURES),
+        figures_of(),
 
 
 rule draw_arrhenius:
@@ -65,7 +66,8 @@ rule draw_learning:
 
 rule draw_boundaries:
     input:
-        "dynamics/boundaries.parquet",
+        boundaries="dynamics/boundaries.parquet",
+        diffusivities="transport/diffusivity.parquet",
     output:
         pdf="figures/boundaries.pdf",
         png=report(
@@ -116,3 +118,211 @@ rule draw_grain_size:
         dpi=settings.figures.dpi,
     script:
         "../../scripts/figures/draw_grain_size.py"
+
+
+rule draw_forces:
+    input:
+        "learning/forces.parquet",
+    output:
+        pdf="figures/forces.pdf",
+        png=report(
+            "figures/forces.png",
+            caption="../report/forces.rst",
+            category="Learning",
+        ),
+        csv="figures/forces.csv",
+    log:
+        "logs/figures/forces.log",
+    benchmark:
+        "benchmarks/figures/forces.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        dpi=settings.figures.dpi,
+        seed=settings.seed,
+    script:
+        "../../scripts/figures/draw_forces.py"
+
+
+rule draw_barriers:
+    input:
+        fits="transport/arrhenius.parquet",
+        published=PUBLISHED,
+        experiments=[EXPERIMENTS] if settings.figures.experiments else [],
+    output:
+        pdf="figures/barriers.pdf",
+        png=report(
+            "figures/barriers.png",
+            caption="../report/barriers.rst",
+            category="Transport",
+        ),
+        csv="figures/barriers.csv",
+    log:
+        "logs/figures/barriers.log",
+    benchmark:
+        "benchmarks/figures/barriers.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        dpi=settings.figures.dpi,
+        published=settings.figures.published,
+    script:
+        "../../scripts/figures/draw_barriers.py"
+
+
+rule draw_boundary_ratio:
+    input:
+        diffusivities="transport/diffusivity.parquet",
+        published=[PUBLISHED] if settings.figures.published else [],
+    output:
+        pdf="figures/boundary_ratio.pdf",
+        png=report(
+            "figures/boundary_ratio.png",
+            caption="../report/boundary_ratio.rst",
+            category="Boundaries",
+        ),
+        csv="figures/boundary_ratio.csv",
+    log:
+        "logs/figures/boundary-ratio.log",
+    benchmark:
+        "benchmarks/figures/boundary-ratio.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        dpi=settings.figures.dpi,
+    script:
+        "../../scripts/figures/draw_boundary_ratio.py"
+
+
+rule draw_profile:
+    input:
+        diffusivities="transport/diffusivity.parquet",
+        grains=[
+            f"dynamics/{name}/r{repeat}/microstructure.json"
+            for name, repeat in BICRYSTAL_RUNS
+        ],
+    output:
+        pdf="figures/profile.pdf",
+        png=report(
+            "figures/profile.png",
+            caption="../report/profile.rst",
+            category="Boundaries",
+        ),
+        csv="figures/profile.csv",
+    log:
+        "logs/figures/profile.log",
+    benchmark:
+        "benchmarks/figures/profile.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        dpi=settings.figures.dpi,
+        bicrystals=BICRYSTAL_RUNS,
+    script:
+        "../../scripts/figures/draw_profile.py"
+
+
+rule draw_crossover:
+    input:
+        curves="continuum/curves.parquet",
+        table="continuum/effective_diffusivity.parquet",
+        crossovers="continuum/crossover.parquet",
+        experiments=[EXPERIMENTS] if settings.figures.experiments else [],
+    output:
+        pdf="figures/crossover.pdf",
+        png=report(
+            "figures/crossover.png",
+            caption="../report/crossover.rst",
+            category="Continuum",
+        ),
+        csv="figures/crossover.csv",
+    log:
+        "logs/figures/crossover.log",
+    benchmark:
+        "benchmarks/figures/crossover.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        dpi=settings.figures.dpi,
+    script:
+        "../../scripts/figures/draw_crossover.py"
+
+
+rule draw_contrast_map:
+    input:
+        maps=expand("continuum/{cell}/map.parquet", cell=CELLS),
+        table="continuum/effective_diffusivity.parquet",
+    output:
+        pdf="figures/contrast_map.pdf",
+        png=report(
+            "figures/contrast_map.png",
+            caption="../report/contrast_map.rst",
+            category="Continuum",
+        ),
+        csv="figures/contrast_map.csv",
+    log:
+        "logs/figures/contrast-map.log",
+    benchmark:
+        "benchmarks/figures/contrast-map.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        dpi=settings.figures.dpi,
+        cells=list(CELLS),
+    script:
+        "../../scripts/figures/draw_contrast_map.py"
+
+
+rule draw_microstructure:
+    input:
+        cells=expand("continuum/{cell}/t0/microstructure.json", cell=CELLS),
+        grains=[f"dynamics/{name}/r0/microstructure.json" for name in PICTURED],
+        structures=[f"dynamics/{name}/r0/start.extxyz" for name in PICTURED],
+    output:
+        pdf="figures/microstructure.pdf",
+        png=report(
+            "figures/microstructure.png",
+            caption="../report/microstructure.rst",
+            category="Structures",
+        ),
+        csv="figures/microstructure.csv",
+    log:
+        "logs/figures/microstructure.log",
+    benchmark:
+        "benchmarks/figures/microstructure.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        dpi=settings.figures.dpi,
+        cells=list(CELLS),
+        structures=PICTURED,
+    script:
+        "../../scripts/figures/draw_microstructure.py"

@@ -268,3 +268,41 @@ rule join_ledgers:
         runtime=10,
     script:
         "../../scripts/learning/join_ledgers.py"
+
+
+rule measure_forces:
+    input:
+        unpack(inputs_of_forces),
+    output:
+        f"{POTENTIAL}/forces.parquet",
+    log:
+        "logs/learning/{system}-r{repeat}-forces.log",
+    benchmark:
+        "benchmarks/learning/{system}-r{repeat}-forces.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        species=species_of_system,
+        levels=levels_of_potential,
+        kinds=kinds_of_structures,
+    script:
+        "../../scripts/learning/measure_forces.py"
+
+
+use rule join_ledgers as join_forces with:
+    input:
+        expand(
+            f"{POTENTIAL}/forces.parquet",
+            system=SYSTEMS,
+            repeat=range(LEARNING.repeats),
+        ),
+    output:
+        "learning/forces.parquet",
+    log:
+        "logs/learning/forces.log",
+    benchmark:
+        "benchmarks/learning/forces.tsv"

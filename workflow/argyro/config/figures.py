@@ -10,5 +10,7 @@ class FiguresConfig(Section):
 
     published: bool = True
     """Show published values beside those of the campaign."""
+    experiments: bool = True
+    """Show experimental values beside those of the campaign."""
     dpi: PositiveInt = Field(default=200)
     """Resolution of the PNG files."""
