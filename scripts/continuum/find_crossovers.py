@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from argyro.common.files import replacing
 from argyro.common.jobs import job
+from argyro.common.tables import write_table
 from argyro.config.continuum import ContinuumConfig
 from argyro.continuum.contrast_map import crossover_table
 from argyro.continuum.pairs import read_pairs, read_samples
@@ -19,5 +19,4 @@ with job(snakemake.log[0]):
     for cell, file in zip(snakemake.params.cells, files.maps, strict=True):
         table = crossover_table(settings, pd.read_parquet(file), pairs, samples)
         tables.append(table.assign(microstructure=cell))
-    with replacing(Path(snakemake.output[0])) as temporary:
-        pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
+    write_table(Path(snakemake.output[0]), pd.concat(tables, ignore_index=True))

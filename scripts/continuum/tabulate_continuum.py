@@ -6,6 +6,7 @@ import pandas as pd
 
 from argyro.common.files import replacing
 from argyro.common.jobs import job
+from argyro.common.tables import write_table
 from argyro.continuum.pairs import read_pairs
 from argyro.continuum.tables import collect
 from argyro.microstructure.model import read_microstructure
@@ -23,9 +24,7 @@ with job(snakemake.log[0]):
     ]
     table, comparison = collect(snakemake.params.cells, parts)
     skipped = read_pairs(Path(files.pairs))[1]
-    with replacing(Path(output.table)) as temporary:
-        table.to_parquet(temporary, index=False)
-    with replacing(Path(output.comparison)) as temporary:
-        comparison.to_parquet(temporary, index=False)
+    write_table(Path(output.table), table)
+    write_table(Path(output.comparison), comparison)
     with replacing(Path(output.skipped)) as temporary:
         skipped.to_csv(temporary, index=False)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from argyro.common.extxyz import read_structures, write_structures
-from argyro.common.files import read_json, replacing
+from argyro.common.files import read_json
 from argyro.common.jobs import job
+from argyro.common.tables import write_table
 from argyro.config.labels import LabelsConfig
 from argyro.labels.backends import open_backend
 from argyro.labels.collect import collect, require_enough
@@ -18,5 +19,4 @@ with job(snakemake.log[0]):
     require_enough(rows, params.max_failed_fraction, name)
     backend = open_backend(LabelsConfig.model_validate(params.labels))
     write_structures(Path(snakemake.output.labels), collect(structures, rows, backend, Store(Path(params.store))))
-    with replacing(Path(snakemake.output.table)) as temporary:
-        outcome_table(rows, name).to_parquet(temporary, index=False)
+    write_table(Path(snakemake.output.table), outcome_table(rows, name))

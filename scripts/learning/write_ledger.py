@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from argyro.common.files import read_json, replacing
+from argyro.common.files import read_json
 from argyro.common.jobs import job
+from argyro.common.tables import write_table
 from argyro.learning.ledger import group_by_round, ledger_row, ledger_table
 
 with job(snakemake.log[0]):
@@ -18,5 +19,4 @@ with job(snakemake.log[0]):
         )
         for files in group_by_round(map(Path, snakemake.input))
     ]
-    with replacing(Path(snakemake.output[0])) as temporary:
-        ledger_table(rows).to_parquet(temporary, index=False)
+    write_table(Path(snakemake.output[0]), ledger_table(rows))

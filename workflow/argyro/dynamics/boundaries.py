@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.units import _e
-from scipy import stats
 
 from argyro.common.errors import DynamicsError
+from argyro.common.statistics import student_interval
 from argyro.config.materials import Material
 from argyro.microstructure.model import Microstructure, strained
 from argyro.microstructure.regions import Regions
@@ -42,10 +42,7 @@ class Mean:
 
     def interval(self, probability: float) -> tuple[float, float]:
         """Where the truth is with a probability, by Student's distribution; NaN where the error is."""
-        if not np.isfinite(self.error):
-            return float("nan"), float("nan")
-        half = self.error * stats.t.ppf((1 + probability) / 2, self.freedom)
-        return float(self.value - half), float(self.value + half)
+        return student_interval(self.value, self.error, self.freedom, probability)
 
 
 def mean_of(values: Sequence[float]) -> Mean:

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from argyro.common.errors import DynamicsError
+from argyro.common.statistics import student_interval
 
 from .displacements import FloatArray, IntArray, SquaredDisplacements
 
@@ -323,8 +324,7 @@ def mean_over_ions(values: FloatArray, replicas: int) -> _Mean:
 
 
 def _interval(mean: _Mean, probability: float) -> tuple[float, float]:
-    half = mean.error * stats.t.ppf((1 + probability) / 2, mean.freedom)
-    return float(mean.value - half), float(mean.value + half)
+    return student_interval(mean.value, mean.error, mean.freedom, probability)
 
 
 def _bound(failure: _Failure, data: _Pool) -> NotDiffusive:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from argyro.common.errors import DynamicsError
+from argyro.common.statistics import student_interval
 
 from .diffusivity import CM2_PER_S
 from .displacements import FloatArray, IntArray
@@ -239,9 +239,8 @@ def _solved(collected: _Collected, lags: IntArray, *, dimensions: int) -> list[R
     half = int(visited.sum())
     for place, region in enumerate(np.flatnonzero(visited)):
         D, error = float(full[half + place] * scale), float(errors[half + place] * scale)
-        found[region] = RegionDiffusivity(
-            D, error, _interval(D, error, 0.68, count), _interval(D, error, 0.95, count), ends, shares[region]
-        )
+        in68, in95 = (student_interval(D, error, count - 1, probability) for probability in (0.68, 0.95))
+        found[region] = RegionDiffusivity(D, error, in68, in95, ends, shares[region])
     return found
 
 
@@ -249,11 +248,6 @@ def _solve(matrix: FloatArray, vector: FloatArray) -> FloatArray:
     """Least squares, of the smallest size where regions are not told apart."""
     result: FloatArray = np.linalg.lstsq(matrix, vector, rcond=None)[0]
     return result
-
-
-def _interval(value: float, error: float, probability: float, groups: int) -> tuple[float, float]:
-    half = error * stats.t.ppf((1 + probability) / 2, groups - 1)
-    return float(value - half), float(value + half)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from argyro.common.errors import DynamicsError
+from argyro.common.statistics import student_interval
 
 from .arrhenius import Arrhenius, Measurement, curvature, fit_arrhenius
 from .regions import mixture_diffusivity
@@ -115,8 +115,8 @@ def _mean_of_arrangements(group: pd.DataFrame) -> Row:
         "D_error_cm2_per_s": error,
     }
     for percent in (68, 95):
-        half = error * float(stats.t.ppf((1 + percent / 100) / 2, count - 1))
-        row |= {f"D_cm2_per_s_lo{percent}": mean - half, f"D_cm2_per_s_hi{percent}": mean + half}
+        low, high = student_interval(mean, error, count - 1, percent / 100)
+        row |= {f"D_cm2_per_s_lo{percent}": low, f"D_cm2_per_s_hi{percent}": high}
     return row
 
 
