@@ -1,20 +1,17 @@
 """Diffusivities of walks that are known agree with the truth as often as their intervals say, and with kinisi."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-import scipp as sc
-from kinisi.diffusion import Diffusion
-from kinisi.displacement import calculate_msd
 from scipy import stats
 from scipy.signal import lfilter
 
 from argyro.common.errors import DynamicsError
 from argyro.transport.diffusivity import Diffusivity, NotDiffusive, tracer_diffusivity, walk_covariance
 from argyro.transport.displacements import SquaredDisplacements, lag_grid, squared_displacements
+from argyro.transport.kinisi_estimate import kinisi_diffusivity
 
 type FloatArray = npt.NDArray[np.float64]
 
@@ -179,20 +176,10 @@ def test_kinisi_finds_the_same_diffusivity() -> None:
     positions = walk(np.random.default_rng(11), 1000, 64, 0.3)
     ours = tracer_diffusivity([measured(positions)], hop_length=HOP)
     assert isinstance(ours, Diffusivity)
-    lags = np.unique(np.rint(np.geomspace(1, 300, 30)).astype(int))
-    displacements = (positions - positions[0])[1:]
-    parsed = SimpleNamespace(
-        displacements=sc.array(dims=["obs", "particle", "dimension"], values=displacements, unit="angstrom"),
-        dt_index=sc.array(dims=["time interval"], values=lags),
-        dt=sc.array(dims=["time interval"], values=lags * INTERVAL, unit="ps"),
-        dimensionality=3 * sc.units.dimensionless,
-    )
-    theirs = Diffusion(calculate_msd(parsed, progress=False))
-    begin = sc.scalar(ours.window_ps[0], unit="ps")
-    theirs._diffusion(begin, progress=False, n_samples=400, random_state=np.random.RandomState(1))
-    samples = theirs.D.values
-    assert ours.D_cm2_per_s == pytest.approx(samples.mean(), abs=samples.std())
-    assert 1 < samples.std() / ours.error_cm2_per_s < 4
+    theirs = kinisi_diffusivity([positions[:, :30], positions[:, 30:]], INTERVAL, ours.window_ps[0], seed=1)
+    assert ours.D_cm2_per_s == pytest.approx(theirs.D_cm2_per_s, abs=theirs.error_cm2_per_s)
+    assert theirs.interval95_cm2_per_s[0] < theirs.interval68_cm2_per_s[0] < theirs.D_cm2_per_s
+    assert 1 < theirs.error_cm2_per_s / ours.error_cm2_per_s < 4
 
 
 @pytest.mark.parametrize("wrong", ["none", "lengths", "ions"])

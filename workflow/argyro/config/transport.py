@@ -24,6 +24,8 @@ class TransportConfig(Section):
     """Temperature that Arrhenius fits are extrapolated to."""
     published_protocol: bool = False
     """Also the diffusivity by the published protocol: a single time origin, the last two fifths of a run."""
+    kinisi: bool = False
+    """Also the diffusivity by kinisi, of runs that diffuse; all positions of their ions are in memory for it."""
     extras: tuple[Extra, ...] = ()
     """What else is written of every run: rdf, a table of radial distribution functions; density, a cube file of the
     mobile ions; extxyz, the trajectory of all atoms as text."""

@@ -29,6 +29,7 @@ from .collective import (
 from .diffusivity import Diffusivity, NotDiffusive, tracer_diffusivity
 from .displacements import SquaredDisplacements, frame_interval, ion_displacements, mobile_blocks
 from .hops import HopCounts, HopStatistics, cage_centers, hop_counts, join_hops, places_of
+from .kinisi_estimate import KinisiDiffusivity, kinisi_diffusivity
 from .published import single_origin_diffusivity
 from .regions import (
     RegionDiffusivity,
@@ -44,7 +45,7 @@ STREAM = "mobile"
 REGIONS = ("grain", "boundary")
 FRAMES_PER_LAG = 8  # between the frames of regions, the shortest lag has at least as many
 type Row = dict[str, Any]
-type AnyDiffusivity = Diffusivity | RegionDiffusivity
+type AnyDiffusivity = Diffusivity | RegionDiffusivity | KinisiDiffusivity
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +108,7 @@ def measure(runs: Runs, material: Material, settings: TransportConfig, seed: int
     if isinstance(found, Diffusivity):
         rows += _tensor(ions, found)
         rows += _collective(runs, material, found, seed)
+        rows += _by_kinisi(runs, material, found, seed) if settings.kinisi else []
         rows += _regions(runs, material, found, settings)
     if settings.published_protocol:
         values = [single_origin_diffusivity(t, [material.mobile]) for t in runs.trajectories()]
@@ -214,6 +216,13 @@ def _collective(runs: Runs, material: Material, tracer: Diffusivity, seed: int) 
     yield (
         row | {"status": "resolved"} | _resolved_columns("D_cm2_per_s", found) | _resolved_columns("haven_ratio", ratio)
     )
+
+
+def _by_kinisi(runs: Runs, material: Material, tracer: Diffusivity, seed: int) -> Iterator[Row]:
+    trajectories = runs.trajectories()
+    positions = [np.concatenate(list(mobile_blocks(each, [material.mobile])), axis=1) for each in trajectories]
+    found = kinisi_diffusivity(positions, frame_interval(trajectories[0]), tracer.window_ps[0], seed)
+    yield _row("kinisi", "cell", "mean") | {"status": "independent estimate"} | _interval_columns(found)
 
 
 def _resolved_columns(name: str, found: Resolved) -> Row:
