@@ -9,7 +9,13 @@ from scipy import stats
 from scipy.signal import lfilter
 
 from argyro.common.errors import DynamicsError
-from argyro.transport.diffusivity import Diffusivity, NotDiffusive, tracer_diffusivity, walk_covariance
+from argyro.transport.diffusivity import (
+    Diffusivity,
+    NotDiffusive,
+    cage_memory,
+    tracer_diffusivity,
+    walk_covariance,
+)
 from argyro.transport.displacements import SquaredDisplacements, lag_grid, squared_displacements
 from argyro.transport.kinisi_estimate import kinisi_diffusivity
 
@@ -105,6 +111,20 @@ def test_diffusivity_along_some_axes_is_their_mean(axes: tuple[int, ...], truth:
     assert isinstance(found, Diffusivity)
     assert found.D_cm2_per_s == pytest.approx(truth * 1e-4, abs=4 * found.error_cm2_per_s)
     assert found.error_cm2_per_s < 0.05 * truth * 1e-4
+
+
+def test_lines_begin_when_cages_are_forgotten_however_fast_ions_leave_them() -> None:
+    """Hops come before that, and what is left of cages then would be taken for diffusion."""
+    rng = np.random.default_rng(8)
+    runs = [measured(walk(rng, 1200, 64, 0.3, D=0.1)) for _ in range(150)]
+    found = [each for run in runs if isinstance(each := tracer_diffusivity([run], hop_length=HOP), Diffusivity)]
+    assert len(found) > 140
+    pulls = [(each.D_cm2_per_s / 0.1e-4 - 1) / (each.error_cm2_per_s / 0.1e-4) for each in found]
+    assert abs(np.mean(pulls)) < 4 / np.sqrt(len(pulls))
+    memories = [cage_memory(run.times[:20], run.squared.sum(axis=-1).mean(axis=0)[:20]) for run in runs]
+    assert np.median(memories) == pytest.approx(0.5, rel=0.15)
+    free = measured(walk(rng, 1200, 64, D=0.1))
+    assert cage_memory(free.times[:20], free.squared.sum(axis=-1).mean(axis=0)[:20]) == 0
 
 
 @pytest.mark.parametrize(("frames", "ions"), [(700, 24), (300, 6)])

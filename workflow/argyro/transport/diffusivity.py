@@ -28,6 +28,9 @@ SIGNIFICANCE = 0.01  # of the test whether replicas scatter more than ions expla
 LEAST_EXPONENT = 0.8  # of the mean squared displacement, which the interval has to exclude
 BOUND = 3.0  # standard errors above a slope
 LEAST_SLOPE = 3.0  # in its standard errors
+FORGOTTEN = 7.0  # times the memory of cages until a line begins: a thousandth is left, too little to be seen in it
+MEMORIES = 50  # tried between the lags before hops
+LEAST_CAGE = 0.05  # of the squared length of a hop: less is no cage
 UNSEEN_HOPS = 3.0  # none seen: with 95 % confidence there were fewer to be expected (Poisson)
 
 type Reason = Literal["too few hops", "too short", "subdiffusive"]
@@ -111,8 +114,8 @@ def tracer_diffusivity(
 
     Returns:
         The diffusivity by the longest straight line: from the first lag on that has an exponent whose 95 % interval
-        reaches 1 and whose 99 % interval excludes 0.8. `NotDiffusive` where there is none, because the MSD stays below
-        the squared hop length, reaches it too late, or remains bent.
+        reaches 1 and whose 99 % interval excludes 0.8, but not before cages are forgotten. `NotDiffusive` where there
+        is none, because the MSD stays below the squared hop length, reaches it too late, or remains bent.
 
     Raises:
         DynamicsError: there is no replica, or they differ in lags; fewer than two ions.
@@ -135,11 +138,37 @@ class _Failure(NamedTuple):
 
 
 def _begins(data: "_Pool") -> Iterator[int]:
-    """Lags from which on there may be a straight line: from the first hops on, each later by a factor."""
-    begin = int(np.searchsorted(np.maximum.accumulate(data.mean), data.threshold))
+    """Lags from which on there may be a straight line: from hops and forgotten cages on, each later by a factor."""
+    hops = int(np.searchsorted(np.maximum.accumulate(data.mean), data.threshold))
+    begin = max(hops, int(np.searchsorted(data.times, FORGOTTEN * cage_memory(data.times[:hops], data.mean[:hops]))))
     while begin < len(data.lags):
         yield begin
         begin = int(np.searchsorted(data.lags, GROWTH * data.lags[begin]))
+
+
+def cage_memory(times: FloatArray, msd: FloatArray) -> float:
+    """Time in which ions forget where in their cage they were, ps.
+
+    That of ``A (1 - exp(-t / memory)) + B t``, fitted to lags before hops. These are known much better than the line
+    that follows, so that where it begins does not depend on how steep it happens to be.
+
+    Args:
+        times: Lags, shape (L,), ps.
+        msd: Mean squared displacements, shape (L,), square angstrom.
+
+    Returns:
+        0 where no cage is seen.
+    """
+    if len(times) < FEWEST_LAGS or msd.min() <= 0:
+        return 0.0
+    memories = np.geomspace(times[0] / 2, times[-1] / 2, MEMORIES)
+    rising = -np.expm1(-times / memories[:, None])
+    design = np.stack([rising, np.broadcast_to(times, rising.shape)], axis=-1) / msd[:, None]
+    normal = design.transpose(0, 2, 1) @ design
+    cage, slope = np.linalg.solve(normal, design.sum(axis=1)[..., None])[..., 0].T
+    misfit = ((design[..., 0] * cage[:, None] + design[..., 1] * slope[:, None] - 1) ** 2).sum(axis=1)
+    best = int(misfit.argmin())
+    return float(memories[best]) if cage[best] > LEAST_CAGE * msd[-1] else 0.0
 
 
 def _straight_line(data: "_Pool", begin: int) -> Diffusivity | _Failure:
