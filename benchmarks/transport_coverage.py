@@ -267,7 +267,7 @@ def main() -> None:
         "Synthetic walks: 1200 frames of 64 or 2 x 32 ions, 600 frames of 8 x 16 ions, along one axis three times the",
         "ions; layers 400 frames of 60 ions, of 15 in 8 replicas. Accepted: part of the walks called diffusive (or",
         "resolved). In 68 %: part of these whose interval holds the truth. Right of all: part of all walks whose",
-        "interval of 95 %, or upper bound, does, in percent. Of walks that do not diffuse at most 1 % should be accepted.",
+        "interval of 95 %, or upper bound, does. Of walks that do not diffuse at most 1 % should be accepted.",
         "",
         "    python benchmarks/transport_coverage.py",
         "",
