@@ -10,6 +10,7 @@ import numpy as np
 
 from argyro.common.errors import DynamicsError, FileError
 from argyro.common.files import read_json
+from argyro.common.statistics import student_interval
 from argyro.config.materials import Material
 from argyro.config.transport import TransportConfig
 from argyro.md.run import RunResult, read_run
@@ -197,12 +198,13 @@ def _directions(ions: Sequence[SquaredDisplacements], runs: Runs, settings: Tran
 
 def _tensor(ions: Sequence[SquaredDisplacements], found: Diffusivity) -> Iterator[Row]:
     tensor = diffusivity_tensor(ions, found.window_ps[0])
-    for name, value, error in zip(COMPONENTS, tensor.components_cm2_per_s, tensor.errors_cm2_per_s, strict=True):
-        yield _row("tensor", "cell", name) | {
-            "status": "diffusive",
-            "D_cm2_per_s": float(value),
-            "D_error_cm2_per_s": float(error),
-        }
+    columns = (tensor.components_cm2_per_s, tensor.errors_cm2_per_s, tensor.freedom)
+    for name, value, error, freedom in zip(COMPONENTS, *map(np.ndarray.tolist, columns), strict=True):
+        row: Row = {"status": "diffusive", "D_cm2_per_s": value, "D_error_cm2_per_s": error}
+        for percent in (68, 95):
+            low, high = student_interval(value, error, freedom, percent / 100)
+            row |= {f"D_cm2_per_s_lo{percent}": low, f"D_cm2_per_s_hi{percent}": high}
+        yield _row("tensor", "cell", name) | row
 
 
 def _collective(runs: Runs, material: Material, tracer: Diffusivity, seed: int) -> Iterator[Row]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .diffusivity import CM2_PER_S, least_squares, mean_over_ions, walk_covariance
-from .displacements import FloatArray, SquaredDisplacements
+from .displacements import FloatArray, IntArray, SquaredDisplacements
 
 ROOT = np.sqrt(0.5)
 DIRECTIONS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, ROOT, ROOT], [ROOT, 0, ROOT], [ROOT, ROOT, 0]])
@@ -26,10 +26,12 @@ class DiffusivityTensor:
     Attributes:
         components_cm2_per_s: xx, yy, zz, yz, xz, xy.
         errors_cm2_per_s: Their standard errors.
+        freedom: Degrees of freedom of these.
     """
 
     components_cm2_per_s: FloatArray
     errors_cm2_per_s: FloatArray
+    freedom: IntArray
 
     @property
     def matrix(self) -> FloatArray:
@@ -53,4 +55,5 @@ def diffusivity_tensor(replicas: Sequence[SquaredDisplacements], begin_ps: float
     squares = np.concatenate([run.squared for run in replicas])  # (M, L, 6)
     values = np.einsum("l,mlk->mk", slope, squares[:, begin:]) / 2 * CM2_PER_S @ TO_COMPONENTS
     means = [mean_over_ions(column, len(replicas)) for column in values.T]
-    return DiffusivityTensor(np.array([m.value for m in means]), np.array([m.error for m in means]))
+    found, errors, freedom, _ = zip(*means, strict=True)
+    return DiffusivityTensor(np.array(found), np.array(errors), np.array(freedom))
