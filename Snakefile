@@ -3,6 +3,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
+from argyro.campaign.attempts import let_resources_grow
 from argyro.common.errors import ConfigError
 from argyro.config.load import load_mapping
 
@@ -47,3 +48,6 @@ rule all:
         rules.transport.input,
         rules.continuum.input,
         rules.figures.input,
+
+
+let_resources_grow(workflow.rules)

@@ -9,7 +9,8 @@ from argyro.common.errors import ConfigError
 DEFAULT_PRESET = "quickstart"
 TARGET_PRESETS = {"published_continuum": "published"}  # targets that are meant with settings of their own
 USAGE = """\
-usage: scripts/run [--preset NAME] [--with EXTRA]... [--status] [Snakemake arguments and targets]
+usage: scripts/run [--preset NAME] [--with EXTRA]... [--status] [--submit] [--orphans wait|cancel]
+                   [Snakemake arguments and targets]
 
 Makes the environment if it is missing or stale, then runs the campaign and says where its report is.
 
@@ -17,6 +18,8 @@ own options, which come first:
   --preset NAME    settings of config/NAME.yaml (default: quickstart)
   --with EXTRA     add dft (GPAW) or teacher (SevenNet) to the environment, once and for all
   --status         show how far the campaign is, by stage, and do nothing
+  --submit         with a profile for Slurm: run the driver itself as a small job, so that it outlives this session
+  --orphans HOW    with a profile for Slurm: wait (default) for jobs whose driver was killed, or cancel them
   --help           show this text
 
 of Snakemake's arguments (snakemake --help) these are the ones to know:
@@ -29,6 +32,7 @@ targets: a stage (structures, labels, continuum), any file of the campaign's fol
 report.html and is implied where no target is given; published_continuum takes the preset published.
 """
 WITH_CONFIGFILE = ("--configfile", "--configfiles")
+ORPHANS = ("wait", "cancel")
 WITH_CONFIG = ("--config", "-C")
 
 
@@ -43,6 +47,8 @@ class CommandLine:
         profile: Snakemake's profile, if given: a name or a folder.
         status: Whether to show the progress only.
         help: Whether to show the usage only.
+        submit: Whether the driver is to be a job of Slurm.
+        orphans: What becomes of jobs whose driver is gone: ``wait`` or ``cancel``.
         report: Whether the report was asked for.
         snakemake: Everything else, in its order.
     """
@@ -53,6 +59,8 @@ class CommandLine:
     profile: str | None = None
     status: bool = False
     help: bool = False
+    submit: bool = False
+    orphans: str = ORPHANS[0]
     report: bool = False
     snakemake: list[str] = field(default_factory=list)
 
@@ -101,6 +109,12 @@ def _own_options(words: list[str], line: CommandLine) -> list[str]:
             words.pop(0)
             line.status = True
         elif name in {"--help", "-h"}:
+        elif name == "--submit":
+            words.pop(0)
+            line.submit = True
+        elif name == "--orphans":
+            words.pop(0)
+            line.orphans = _orphans(value if equals else _value_of(name, words))
             words.pop(0)
             line.help = True
         else:
@@ -109,6 +123,12 @@ def _own_options(words: list[str], line: CommandLine) -> list[str]:
 
 
 def _value_of(name: str, words: list[str]) -> str:
+def _orphans(how: str) -> str:
+    if how not in ORPHANS:
+        raise ConfigError(f"--orphans {how}: allowed: {', '.join(ORPHANS)}")
+    return how
+
+
     if not words or words[0].startswith("-"):
         raise ConfigError(f"{name} needs a value")
     return words.pop(0)

@@ -5,23 +5,35 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
+from shutil import which
 from types import FrameType
 
 import yaml
 
-from argyro.common.errors import ArgyroError
+from argyro.common.errors import ArgyroError, ConfigError
 from argyro.common.files import write_text
 from argyro.config.load import ROOT, dump, load_files, preset_file
 from argyro.config.model import Config
 
 from .command_line import DEFAULT_PRESET, TARGET_PRESETS, USAGE, CommandLine, parse
+from .driver import driving, require_no_driver
 from .folder import RUN_VARIABLE, campaign_folder, clear_leftovers, exclusive
 from .inputs import check_inputs
 from .report import make_report
+from .sbatch import LOG as SLURM_LOG
+from .slurm import (
+    driver_environment,
+    job_prefix,
+    require_shared,
+    require_slurm,
+    settle_orphans,
+    submit_driver,
+    uses_slurm,
+)
 from .status import progress_table
 
 LOOKING_ONLY = (
@@ -29,7 +41,7 @@ LOOKING_ONLY = (
     *("--detailed-summary", "-D", "--list-rules", "-l", "--list", "--list-target-rules", "--lt", "--lint"),
     *("--list-changes", "--lc", "--version", "-v"),
 )
-EXIT_WRONG_INPUT = 2
+EXIT_WRONG_INPUT, EXIT_INTERRUPTED = 2, 130
 
 
 def main(words: Sequence[str]) -> int:
@@ -39,32 +51,70 @@ def main(words: Sequence[str]) -> int:
         if line.help:
             print(USAGE, end="")  # noqa: T201  asked for
             return 0
-        return _run(line)
+        return _run(line, [word for word in words if word != "--submit"])
+    except KeyboardInterrupt:  # while orphans are waited for
+        return EXIT_INTERRUPTED
     except ArgyroError as error:
         _say(f"error: {error}")
         return EXIT_WRONG_INPUT
 
 
-def _run(line: CommandLine) -> int:
+def _run(line: CommandLine, words: Sequence[str]) -> int:
     overlay = line.configfile or preset_file(line.preset or default_preset(line))
     config = load_files(overlay, line.assignments)
     check_inputs(config)
     folder = campaign_folder(config.campaign)
     if line.status or line.has(*LOOKING_ONLY):
         return _look(line, config, folder)
-    with exclusive(folder):
+    on_slurm = uses_slurm(_profile(line.profile), line.snakemake)
+    if on_slurm:
+        require_slurm(_say)
+        require_shared([ROOT, Path(sys.prefix), folder])
+    if line.submit:
+        return _submit(line, folder, words, on_slurm=on_slurm)
+    with exclusive(folder), driving(folder, job_prefix(folder), _teller(folder / SLURM_LOG)) as stale:
+        if on_slurm or (stale and which("squeue")):
+            settle_orphans(job_prefix(folder), line.orphans, _say)
         for sentence in clear_leftovers(folder):
             _say(sentence)
         file = folder / "config.yaml"
         _write_config(file, config)
         command = snakemake_command(line, folder, file)
-        status = _call(command, folder)
+        status = _call(command, folder, on_slurm=on_slurm)
         if status != 0:
             _say(f"not finished (Snakemake's exit status {status}); run the same command again to go on from here")
             return status
         if line.report or not has_targets(line):
             _say(f"report: {make_report(command, folder)}")
         return 0
+
+
+def _submit(line: CommandLine, folder: Path, words: Sequence[str], *, on_slurm: bool) -> int:
+    """Send the driver to Slurm."""
+    if not on_slurm:
+        raise ConfigError("--submit sends the driver to Slurm: name a profile that does the same, --profile slurm")
+    require_no_driver(folder)
+    job = submit_driver(folder, _profile(line.profile), words)
+    _say(
+        f"the driver of the campaign is job {job}, its log {folder}/logs/driver-{job}.log; to see how far it is: "
+        f"scripts/run --status; to stop it and its jobs: scancel --full --signal=INT {job}"
+    )
+    return 0
+
+
+def _teller(log: Path) -> Callable[[], None]:
+    """A function that tells what is new in a log."""
+    known = log.stat().st_size if log.exists() else 0
+
+    def tell() -> None:
+        nonlocal known
+        if log.exists():
+            text = log.read_text(encoding="utf-8")
+            for sentence in text[known:].splitlines():
+                _say(sentence)
+            known = len(text)
+
+    return tell
 
 
 def _look(line: CommandLine, config: Config, folder: Path) -> int:
@@ -91,7 +141,10 @@ def snakemake_command(line: CommandLine, folder: Path, config_file: Path) -> lis
         config_file: The whole configuration. It is passed with ``=``, as targets after it would be taken for files too.
     """
     command = [sys.executable, "-P", "-m", "snakemake", f"--snakefile={ROOT / 'Snakefile'}", f"--directory={folder}"]
-    command += [f"--configfile={config_file}", f"--profile={_profile(line.profile or 'local')}"]
+    profile = _profile(line.profile)
+    command += [f"--configfile={config_file}", f"--profile={profile}"]
+    if uses_slurm(profile, line.snakemake):
+        command.append(f"--slurm-jobname-prefix={job_prefix(folder)}")
     return command + line.snakemake
 
 
@@ -109,8 +162,9 @@ def has_targets(line: CommandLine) -> bool:
     )
 
 
-def _profile(name: str) -> str:
-    """The folder of one of this checkout's profiles, else what the user gave."""
+def _profile(name: str | None) -> str:
+    """The folder of one of this checkout's profiles, local if none is named, else what the user gave."""
+    name = name or "local"
     folder = ROOT / "profiles" / name
     return str(folder) if "/" not in name and folder.is_dir() else name
 
@@ -123,12 +177,10 @@ def _write_config(file: Path, config: Config) -> None:
         write_text(file, text)
 
 
-def _call(command: Sequence[str], folder: Path) -> int:
+def _call(command: Sequence[str], folder: Path, *, on_slurm: bool = False) -> int:
     """Run Snakemake, passing on a request to end; its exit status."""
-    environment = os.environ | {
-        RUN_VARIABLE: str(folder),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
+    own = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = (driver_environment() if on_slurm else os.environ | own) | {RUN_VARIABLE: str(folder)}
     # A group of its own: a terminal or a batch system signals whole groups, and Snakemake may hang when told twice
     process = subprocess.Popen(command, env=environment, process_group=0)  # noqa: S603  our own
 
