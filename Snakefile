@@ -21,6 +21,12 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
+# Written by scripts/run when all jobs are done: what the report begins with
+if Path("overview.rst").exists():
+
+    report: str(Path("overview.rst").absolute())
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/structures.smk"
 include: "workflow/rules/labels.smk"
@@ -34,6 +40,8 @@ include: "workflow/rules/common_continuum.smk"
 include: "workflow/rules/continuum.smk"
 include: "workflow/rules/common_figures.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/common_targets.smk"
+include: "workflow/rules/targets.smk"
 include: "workflow/rules/common_reference.smk"
 include: "workflow/rules/reference.smk"
 

@@ -28,11 +28,12 @@ of Snakemake's arguments (snakemake --help) these are the ones to know:
   --config K=V...  single settings, such as seed=2 or structures.seeds.count=5
   --profile NAME   how and where jobs run: a folder of profiles/ (default: local) or your own
 
-targets: a stage (structures, labels, continuum), any file of the campaign's folder, or nothing for all; `report` makes
-report.html and is implied where no target is given; published_continuum takes the preset published.
+targets: a stage (structures, labels, continuum), any file of the campaign's folder, or nothing for all; bulk, boundaries
+or polycrystal for the diffusivities of these alone; `report` makes report.html and is implied where no target is given;
+published_continuum takes the preset published.
 """
-WITH_CONFIGFILE = ("--configfile", "--configfiles")
 ORPHANS = ("wait", "cancel")
+WITH_CONFIGFILE = ("--configfile", "--configfiles")
 WITH_CONFIG = ("--config", "-C")
 
 
@@ -46,9 +47,9 @@ class CommandLine:
         assignments: Single settings, ``KEY=VALUE``.
         profile: Snakemake's profile, if given: a name or a folder.
         status: Whether to show the progress only.
-        help: Whether to show the usage only.
         submit: Whether the driver is to be a job of Slurm.
         orphans: What becomes of jobs whose driver is gone: ``wait`` or ``cancel``.
+        help: Whether to show the usage only.
         report: Whether the report was asked for.
         snakemake: Everything else, in its order.
     """
@@ -58,9 +59,9 @@ class CommandLine:
     assignments: list[str] = field(default_factory=list)
     profile: str | None = None
     status: bool = False
-    help: bool = False
     submit: bool = False
     orphans: str = ORPHANS[0]
+    help: bool = False
     report: bool = False
     snakemake: list[str] = field(default_factory=list)
 
@@ -108,13 +109,13 @@ def _own_options(words: list[str], line: CommandLine) -> list[str]:
         elif name == "--status":
             words.pop(0)
             line.status = True
-        elif name in {"--help", "-h"}:
         elif name == "--submit":
             words.pop(0)
             line.submit = True
         elif name == "--orphans":
             words.pop(0)
             line.orphans = _orphans(value if equals else _value_of(name, words))
+        elif name in {"--help", "-h"}:
             words.pop(0)
             line.help = True
         else:
@@ -122,13 +123,13 @@ def _own_options(words: list[str], line: CommandLine) -> list[str]:
     return words
 
 
-def _value_of(name: str, words: list[str]) -> str:
 def _orphans(how: str) -> str:
     if how not in ORPHANS:
         raise ConfigError(f"--orphans {how}: allowed: {', '.join(ORPHANS)}")
     return how
 
 
+def _value_of(name: str, words: list[str]) -> str:
     if not words or words[0].startswith("-"):
         raise ConfigError(f"{name} needs a value")
     return words.pop(0)

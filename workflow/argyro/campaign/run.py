@@ -85,7 +85,7 @@ def _run(line: CommandLine, words: Sequence[str]) -> int:
             _say(f"not finished (Snakemake's exit status {status}); run the same command again to go on from here")
             return status
         if line.report or not has_targets(line):
-            _say(f"report: {make_report(command, folder)}")
+            _say(f"report: {make_report(command, folder, config)}")
         return 0
 
 

@@ -1,4 +1,4 @@
-"""The files that are generated from the models: ``config/default.yaml`` and the JSON schema."""
+"""The files that are generated from the models: ``config/default.yaml``, the JSON schema, tables of ``docs/``."""
 
 import json
 import textwrap
@@ -12,6 +12,7 @@ from argyro.common.files import write_text
 
 from .load import DEFAULT_FILE, ROOT
 from .model import Config
+from .pages import write_pages
 
 SCHEMA_FILE = ROOT / "workflow/schemas/config.schema.json"
 WIDTH = 120
@@ -36,9 +37,10 @@ def schema_json() -> str:
 
 
 def write() -> None:
-    """Write both files."""
+    """Write all of them."""
     write_text(DEFAULT_FILE, default_yaml())
     write_text(SCHEMA_FILE, schema_json())
+    write_pages()
 
 
 def _lines(section: BaseModel, indent: str) -> Iterator[str]:
