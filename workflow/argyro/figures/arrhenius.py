@@ -11,7 +11,7 @@ from ase.units import kB
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import COLORS, MARKERS, new_figure, shared_legend, styled
+from .style import COLORS, MARKERS, in_order, message_figure, new_figure, shared_legend, styled
 
 type FloatArray = npt.NDArray[np.float64]
 
@@ -55,8 +55,9 @@ def draw_arrhenius(data: pd.DataFrame, fits: pd.DataFrame) -> Figure:
         data: From `arrhenius_data`.
         fits: Table of Arrhenius parameters of the stage `transport`.
     """
-    anions = [anion for anion in ("Cl", "Br", "I") if anion in set(data["anion"])]
-    anions += sorted(set(data["anion"]) - set(anions))
+    anions = in_order(data["anion"])
+    if not anions:
+        return message_figure("not resolved: nothing was run")
     with styled():
         figure = new_figure(columns=len(anions))
         styles = _styles(data)

@@ -1,18 +1,14 @@
 """Effective diffusivity of polycrystals against grain size, a panel per temperature."""
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import COLORS, new_figure, shared_legend, styled
+from .style import COLORS, LINES, few, in_order, message_figure, new_figure, shared_legend, styled
 
 COLUMNS = [
     "anion", "exchange_percent", "temperature_K", "gb_width_nm", "grain_size_nm", "D_bulk_cm2_per_s",
     "D_gb_par_cm2_per_s", "D_eff_cm2_per_s", "engine", "discretization_error", "model_error",
 ]  # fmt: skip
-STYLES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 MOST_PANELS = 4
 
 
@@ -31,13 +27,10 @@ def draw_grain_size(data: pd.DataFrame) -> Figure:
     Args:
         data: From `grain_size_data`.
     """
-    temperatures = sorted(set(data["temperature_K"]))
-    if len(temperatures) > MOST_PANELS:
-        chosen = np.linspace(0, len(temperatures) - 1, MOST_PANELS).round().astype(int)
-        temperatures = [temperatures[k] for k in chosen]
-    anions = sorted(
-        set(data["anion"]), key=lambda anion: ("Cl", "Br", "I").index(anion) if anion in {"Cl", "Br", "I"} else 9
-    )
+    temperatures = few(data["temperature_K"], MOST_PANELS)
+    if not temperatures:
+        return message_figure("not resolved: the table of diffusivities has no material with bulk and boundaries")
+    anions = in_order(data["anion"])
     exchanges = sorted(set(data["exchange_percent"]))
     with styled():
         figure = new_figure(columns=len(temperatures))
@@ -45,7 +38,7 @@ def draw_grain_size(data: pd.DataFrame) -> Figure:
             rows = data[data["temperature_K"] == temperature]
             for (anion, exchange), line in rows.groupby(["anion", "exchange_percent"]):
                 color = COLORS[anions.index(anion) % len(COLORS)]
-                style = STYLES[exchanges.index(exchange) % len(STYLES)]
+                style = LINES[exchanges.index(exchange) % len(LINES)]
                 ratio = line["D_eff_cm2_per_s"] / line["D_bulk_cm2_per_s"]
                 error = ratio * (line["discretization_error"] + line["model_error"]).fillna(0)
                 axes.plot(line["grain_size_nm"], ratio, ls=style, color=color, label=f"{anion}, {exchange:g} %")
