@@ -68,8 +68,8 @@ def row(ensemble: str, cells: int, length_ps: float, arrangements: int, scratch:
     single = ", ".join(f"{1e5 * v:.2f} +- {1e5 * e:.2f}" for v, e in zip(values, own, strict=True))
     pooled = f"{1e5 * mean:.2f} +- {1e5 * spread:.2f}" if values else "not resolved"
     return (
-        f"| {ensemble.upper()} | {52 * cells**3} | {length_ps:g} | {temperatures} | {len(values)} of {arrangements} | {single} | "
-        f"{pooled} |"
+        f"| {ensemble.upper()} | {52 * cells**3} | {length_ps:g} | {temperatures} | {len(values)} of {arrangements} | "
+        f"{single} | {pooled} |"
     )
 
 
