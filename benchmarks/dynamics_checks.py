@@ -2,8 +2,8 @@
 
     python benchmarks/dynamics_checks.py [--cases 3]
 
-Li6PS5Cl at 50 % exchange by the teacher that ships with the project, three arrangements of anions each (one of the largest cell). Writes
-benchmarks/results/dynamics_checks.md; with --cases only these lines, by their number from 0, anew.
+Li6PS5Cl at 50 % exchange by the teacher that ships with the project, three arrangements of anions each, one of the
+largest cell. Writes benchmarks/results/dynamics_checks.md; with --cases only these lines, by their number from 0, anew.
 """
 
 import argparse
