@@ -27,7 +27,7 @@ def test_settings_of_every_page_are_those_of_the_models(stage: str) -> None:
 def test_every_stage_has_a_page_that_the_others_lead_to() -> None:
     stages = {"structures", "labels", "learning", "dynamics", "transport", "continuum", "figures"}
     assert set(sections()) == stages
-    assert {path.stem for path in (ROOT / "docs").glob("*.md")} == stages | {"README"}
+    assert stages | {"README"} <= {path.stem for path in (ROOT / "docs").glob("*.md")}
     contents = (ROOT / "docs/README.md").read_text()
     assert all(f"({stage}.md)" in contents for stage in stages)
     assert "docs/README.md" in (ROOT / "README.md").read_text()

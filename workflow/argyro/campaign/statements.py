@@ -150,8 +150,7 @@ def unresolved(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, str]
             continue
         text = rows["status"].astype(str)
         for row in rows[text.str.startswith("no")].to_dict("records"):
-            known = (row.get(name) for name in names)
-            what = ", ".join(
-                f"{each:g} K" if isinstance(each, float) else str(each) for each in known if pd.notna(each)
-            )
+            known = {name: row[name] for name in names if pd.notna(row.get(name))}
+            words = [f"{each:g} K" if name == "temperature_K" else str(each) for name, each in known.items()]
+            what = ", ".join(words)
             yield table, what, str(row["status"])

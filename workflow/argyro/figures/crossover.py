@@ -13,6 +13,7 @@ COLUMNS = [
     "source", *KEY, "temperature_K", "D_bulk_cm2_per_s", "D_gb_cm2_per_s", D, "relative_error", "crossover_K_lo68",
     "crossover_K_hi68", "reason",
 ]  # fmt: skip
+NUMBERS = [name for name in COLUMNS if name not in {"source", "microstructure", "anion", "reason"}]
 MOST_SIZES = 4
 COLDEST = 250.0  # K, that is drawn
 MOST_PANELS = 3
@@ -55,7 +56,9 @@ def crossover_data(
         is_ours = (experiments["quantity"] == "diffusion_coefficient") & (experiments["material"] == f"Li6PS5{anion}")
         measured = experiments[is_ours].assign(anion=anion, exchange_percent=0.0, source=EXPERIMENT)
         parts.append(measured.assign(reason=measured["source"]).rename(columns={"value": D}))
-    return pd.concat([part.reindex(columns=COLUMNS) for part in parts], ignore_index=True)
+    data = pd.concat([part.reindex(columns=COLUMNS) for part in parts], ignore_index=True)
+    # Columns of a part without rows are of no type
+    return data.astype(dict.fromkeys(NUMBERS, float))
 
 
 def _with_diffusivities(crossovers: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
