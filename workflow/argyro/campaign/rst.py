@@ -18,7 +18,7 @@ def heading(text: str, mark: str) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: str) -> str:
     """A table, or a sentence in its place where there is no row."""
-    lines = [list(columns), *(list(row) for row in rows)]
+    lines: list[list[object]] = [list(columns), *(list(row) for row in rows)]
     if len(lines) == 1:
         return f"{escaped(nothing)}\n"
     body = [
