@@ -28,8 +28,8 @@ of Snakemake's arguments (snakemake --help) these are the ones to know:
   --config K=V...  single settings, such as seed=2 or structures.seeds.count=5
   --profile NAME   how and where jobs run: a folder of profiles/ (default: local) or your own
 
-targets: a stage (structures, labels, continuum), any file of the campaign's folder, or nothing for all; bulk, boundaries
-or polycrystal for the diffusivities of these alone; `report` makes report.html, and is implied where no target is;
+targets: a stage (structures, labels, continuum), any file of the campaign's folder, or nothing for all; bulk,
+boundaries or polycrystal for the diffusivities of these alone; `report` makes report.html, and is implied where no target is;
 published_continuum takes the preset published.
 """
 ORPHANS = ("wait", "cancel")
