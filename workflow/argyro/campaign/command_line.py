@@ -29,8 +29,8 @@ of Snakemake's arguments (snakemake --help) these are the ones to know:
   --profile NAME   how and where jobs run: a folder of profiles/ (default: local) or your own
 
 targets: a stage (structures, labels, continuum), any file of the campaign's folder, or nothing for all; bulk,
-boundaries or polycrystal for the diffusivities of these alone; `report` makes report.html, and is implied where no target is;
-published_continuum takes the preset published.
+boundaries or polycrystal for the diffusivities of these alone; `report` makes report.html, and is implied where no
+target is given; published_continuum takes the preset published.
 """
 ORPHANS = ("wait", "cancel")
 WITH_CONFIGFILE = ("--configfile", "--configfiles")
