@@ -1,6 +1,6 @@
 """Activation energies of bulk against the radius of the anion, with the linear law of ordered phases."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -99,7 +99,11 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, *, published: bool, has_law: boo
     theirs = rows[rows["source"] == PUBLISHED]
     exchanges = sorted(set(rows["exchange_percent"]))
     for number, exchange in enumerate(exchanges, start=0 if has_law else 1):
-        style = {"marker": MARKERS[number % len(MARKERS)], "color": COLORS[number % len(COLORS)], "ls": "none"}
+        style: dict[str, Any] = {
+            "marker": MARKERS[number % len(MARKERS)],
+            "color": COLORS[number % len(COLORS)],
+            "ls": "none",
+        }
         if published:
             at = theirs[theirs["exchange_percent"] == exchange]
             axes.plot(at["anion_radius_angstrom"], at[ENERGY], mfc="none", label=f"published, {exchange:g} %", **style)

@@ -93,9 +93,9 @@ def _draw_quantity(axes: Axes, data: pd.DataFrame, quantity: str, names: list[st
         if rows.empty:
             continue
         place = np.array([names.index(name) for name in rows["boundary"]])
-        shift = 0.6 * ((number + 0.5) / len(materials) - 0.5)
+        shift = np.full(len(rows), 0.6 * ((number + 0.5) / len(materials) - 0.5))
         if quantity == ANISOTROPY:
-            shift = shift + _by_temperature(rows["temperature_K"]) / len(materials)
+            shift += _by_temperature(rows["temperature_K"]) / len(materials)
         bars = error_bars(rows[quantity], rows[f"{quantity}_lo68"], rows[f"{quantity}_hi68"])
         axes.errorbar(
             place + shift, rows[quantity], yerr=bars, fmt=MARKERS[number % len(MARKERS)],

@@ -152,7 +152,7 @@ def _draw_system(axes: Axes, rows: pd.DataFrame, place: float) -> None:
     for number, (method, direction, over, label) in enumerate(SERIES):
         color = COLORS[number]
         chosen = rows[(rows["method"] == method) & (rows["direction"] == direction) & (rows["over"] == over)]
-        style = {"color": color, "capsize": 2, "mfc": "none" if over == "grain" else color}
+        style: dict[str, Any] = {"color": color, "capsize": 2, "mfc": "none" if over == "grain" else color}
         x = place + 0.7 * ((number + 0.5) / len(SERIES) - 0.5)
         known = chosen.dropna(subset=["ratio"])
         if len(known):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 
@@ -63,7 +64,7 @@ def draw_contrast_map(data: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_map(axes: Axes, rows: pd.DataFrame, norm: Normalize) -> object:
+def _draw_map(axes: Axes, rows: pd.DataFrame, norm: Normalize) -> QuadMesh:
     wide = rows.pivot_table(index="grain_size_nm", columns="contrast", values=RATIO)
     values = np.log10(wide.to_numpy())
     # PuOr is one of ColorBrewer's maps for colour-blind readers

@@ -58,8 +58,8 @@ def _parity(rows: pd.DataFrame) -> list[dict[str, Any]]:
     reach = float(np.quantile(np.abs(rows[[LABEL, FORCE]].to_numpy()), SHARE))
     edges = np.linspace(-reach, reach, BINS + 1)
     middles = (edges[1:] + edges[:-1]) / 2
-    inside = rows[[LABEL, FORCE]].clip(-reach, reach).to_numpy().T
-    counts = np.histogram2d(*inside, bins=[edges, edges])[0].astype(int)
+    labels, forces = rows[[LABEL, FORCE]].clip(-reach, reach).to_numpy().T
+    counts = np.histogram2d(labels, forces, bins=(edges, edges))[0].astype(int)
     return [
         {LABEL: middles[i], FORCE: middles[j], "components": int(counts[i, j])} for i, j in np.argwhere(counts).tolist()
     ]

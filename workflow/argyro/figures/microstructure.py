@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +52,7 @@ def microstructure_data(pictures: Sequence[Picture]) -> pd.DataFrame:
         inside = _grain_of_atoms(picture)
         facets = tessellation.facets
         for grain, volume in enumerate(tessellation.volumes):
-            row = {"name": picture.name, "kind": "atoms" if has_atoms else "grains", "grain": grain}
+            row: dict[str, Any] = {"name": picture.name, "kind": "atoms" if has_atoms else "grains", "grain": grain}
             row |= {"volume": volume / unit, "unit": "angstrom" if has_atoms else "mean grain volume"}
             row |= {"diameter": (6 * volume / unit / np.pi) ** (1 / 3)}
             row |= {"faces": int(((facets.grain == grain) & facets.is_boundary).sum())}
