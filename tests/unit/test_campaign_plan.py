@@ -1,0 +1,176 @@
+"""Plans: schedules, costs from earlier runs, and rounds behind checkpoints."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argyro.campaign import rounds
+from argyro.campaign.costs import SHIPPED, Measured, calibrated, read_benchmark, read_costs, seconds_of, write_costs
+from argyro.campaign.plan import planned
+from argyro.campaign.schedule import schedule, seconds_to_the_end
+from argyro.campaign.work import CELL_ATOMS, Work, cost_of_level
+from argyro.common.errors import FileError
+from argyro.config.load import load_files, preset_file
+from argyro.config.model import Config
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a schedule."""
+
+    seconds: float
+    after: tuple[int, ...] = ()
+    threads: int = 1
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load_files(preset_file("quickstart"))
+
+
+# --- schedules -------------------------------------------------------------------------------------------------------
+
+
+def test_longest_chain_counts_once_what_chains_share() -> None:
+    diamond = [Job(1), Job(5, (0,)), Job(2, (0,)), Job(3, (1, 2))]
+    assert seconds_to_the_end(diamond) == [9, 8, 5, 3]
+    assert schedule(diamond).seconds == 9
+
+
+def test_schedule_on_one_core_takes_all_the_time_there_is() -> None:
+    jobs = [Job(1), Job(5, (0,)), Job(2, (0,)), Job(3, (1, 2)), Job(4)]
+    assert schedule(jobs, 1).seconds == 15
+    assert schedule(jobs, 1).peak_cores == 1
+
+
+def test_no_schedule_beats_its_longest_chain_or_its_cores() -> None:
+    jobs = [Job(1 + n % 3, tuple({n // 2, n // 3}) if n > 3 else (), 1 + n % 4) for n in range(60)]
+    work = sum(job.seconds * job.threads for job in jobs)
+    for cores in (4, 7, 100):
+        found = schedule(jobs, cores)
+        assert found.seconds >= max(*seconds_to_the_end(jobs), work / cores)
+        assert found.peak_cores <= cores
+
+
+def test_job_larger_than_the_machine_takes_it_whole() -> None:
+    assert schedule([Job(2, threads=16), Job(1)], 4).seconds == 3
+
+
+def test_independent_jobs_are_busy_at_once() -> None:
+    assert schedule([Job(1, threads=3)] * 5).peak_cores == 15
+
+
+def test_jobs_that_wait_for_each_other_are_found() -> None:
+    with pytest.raises(ValueError, match="wait for each other"):
+        seconds_to_the_end([Job(1, (1,)), Job(1, (0,))])
+
+
+# --- costs -----------------------------------------------------------------------------------------------------------
+
+
+def test_calibrated_costs_give_back_the_total_of_each_rule(tmp_path: Path) -> None:
+    ran = [Measured("run", work, 99.0, seconds, 200, 1) for work, seconds in ((10, 8.0), (100, 44.0), (1000, 700.0))]
+    write_costs(tmp_path / "costs.csv", calibrated(ran, {"run": 2}), "a comment")
+    cost = read_costs(tmp_path / "costs.csv")["run"]
+    assert 2 * sum(seconds_of(cost, job.work) for job in ran) == pytest.approx(752, rel=1e-3)
+    assert cost.jobs == 3
+    assert cost.memory_mb == 200
+
+
+def test_benchmark_file_of_a_short_job_without_processor_time_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "b.tsv"
+    file.write_text("s\th:m:s\tmax_rss\tcpu_time\n0.4\t0:00:00\tNA\tNA\n")
+    assert read_benchmark(file) == (0.4, 0.4, 0.0)
+    assert read_benchmark(tmp_path / "none.tsv") is None
+
+
+def test_broken_table_of_costs_is_named(tmp_path: Path) -> None:
+    (tmp_path / "costs.csv").write_text("rule,jobs\nx,1\n")
+    with pytest.raises(FileError, match=r"costs.csv is no table of costs"):
+        read_costs(tmp_path / "costs.csv")
+
+
+def test_shipped_costs_cover_learning_and_dynamics() -> None:
+    costs = read_costs(SHIPPED)
+    assert {"fit_potential", "explore", "select_environments", "run_dynamics", "relax_structure"} <= set(costs)
+    assert all(cost.start_s >= 0 and cost.per_work_s >= 0 and cost.jobs > 0 for cost in costs.values())
+
+
+# --- work ------------------------------------------------------------------------------------------------------------
+
+
+def test_higher_levels_cost_more() -> None:
+    costs = [cost_of_level(level) for level in range(2, 29, 2)]
+    assert costs == sorted(costs)
+    assert cost_of_level(8) == 0.62
+    assert 1.08 < cost_of_level(14) < 2.2
+
+
+def test_atoms_of_bulk_are_exact_and_those_of_boundaries_near(config: Config) -> None:
+    work = Work(config)
+    assert work.atoms("Li6PS5Cl-50-bulk-2x2x2-a0") == 8 * CELL_ATOMS
+    assert work.atoms("Li6PS5I-S3_1-12-c0") == work.atoms("Li6PS5I-S3_1-12-k0")
+    assert work.atoms("Li6PS5I-S3_1-12-c0") == pytest.approx(312, rel=0.35)  # the boundary that the quickstart builds
+
+
+def test_a_run_of_twice_the_length_is_twice_the_work(config: Config) -> None:
+    wildcards = {"run": "Li6PS5I-bulk-2x2x2-a0"}
+    longer = load_files(preset_file("quickstart"), ["dynamics.production_ps=168"])
+    assert Work(longer).of("run_dynamics", wildcards) == pytest.approx(2 * Work(config).of("run_dynamics", wildcards))
+
+
+# --- rounds ----------------------------------------------------------------------------------------------------------
+
+
+def graph_before_the_first_run() -> list[dict[str, Any]]:
+    """What Snakemake shows of one potential: its first round, and what waits for the last."""
+    here = {"system": "LiPSI", "repeat": "0"}
+    names = ("fit_potential", "explore", "select_environments", "finish_potential", "run_dynamics")
+    own = [{"level": "6", "round": "0"}, {"level": "6", "round": "0", "part": "0"}, {"level": "6", "round": "0"}, {}]
+    wildcards = [here | extra for extra in own] + [{"run": "Li6PS5I-bulk-2x2x2-a0"}]
+    return [
+        {
+            "rule": rule,
+            "wildcards": w,
+            "threads": 1,
+            "mem_mb": 1,
+            "gpu": 0,
+            "outputs": [],
+            "benchmark": "benchmarks/s/x",
+        }
+        | {"after": [number - 1] if number else []}
+        for number, (rule, w) in enumerate(zip(names, wildcards, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("of", [rounds.fewest, rounds.expected, rounds.most])
+def test_rounds_are_chained_and_what_follows_waits_for_the_last(config: Config, of: Callable[..., int]) -> None:
+    graph = graph_before_the_first_run()
+    work = Work(config)
+    whole = rounds.with_rounds(graph, config, work, of)
+    counts = [of(rung, first=position == 0) for position, rung in enumerate(config.learning.ladder)]
+    assert sum(job["rule"] == "select_environments" for job in whole) == sum(counts)
+    assert sum(job["rule"] == "fit_potential" for job in whole) == sum(counts)
+    jobs = planned(whole, work, {})
+    assert [job.exact for job in jobs] == [True] * len(graph) + [False] * (len(whole) - len(graph))
+    chain = [Job(float(job.rule == "fit_potential"), job.after) for job in jobs]
+    assert schedule(chain).seconds == sum(counts), "all fits of a potential follow each other"
+    assert max(seconds_to_the_end([Job(1.0, job.after) for job in jobs])) >= 3 * sum(counts) + 2
+
+
+@pytest.mark.parametrize("of", [rounds.fewest, rounds.expected, rounds.most])
+def test_bounds_cost_what_the_rounds_cost_one_by_one(config: Config, of: Callable[..., int]) -> None:
+    graph, work, costs = graph_before_the_first_run(), Work(config), read_costs(SHIPPED)
+    jobs = planned(rounds.with_rounds(graph, config, work, of), work, costs)[len(graph) :]
+    count, hours = rounds.cost_of_rounds(graph, config, work, of, lambda job: planned([job], work, costs)[0].core_hours)
+    assert count == len(jobs)
+    assert hours == pytest.approx(sum(job.core_hours for job in jobs))
+
+
+def test_no_round_is_added_where_nothing_is_learned(config: Config) -> None:
+    graph = [job for job in graph_before_the_first_run() if job["rule"] == "run_dynamics"]
+    graph[0]["after"] = []
+    assert rounds.with_rounds(graph, config, Work(config), rounds.most) == graph
