@@ -62,6 +62,7 @@ def test_report_is_a_word_of_ours() -> None:
         (["--cores", "2"], False),
         (["--cores=2", "labels"], True),
         (["labels", "-n"], True),
+        (["-k", "--", "labels"], True),
     ],
 )
 def test_targets_are_told_from_values_of_options(words: list[str], *, expected: bool) -> None:

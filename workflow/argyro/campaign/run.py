@@ -158,7 +158,8 @@ def has_targets(line: CommandLine) -> bool:
     """Whether the user named targets, as far as words tell: values of Snakemake's options may be taken for some."""
     words = ["", *line.snakemake]
     return any(
-        not word.startswith("-") and (not before.startswith("-") or "=" in before) for before, word in pairwise(words)
+        not word.startswith("-") and (not before.startswith("-") or "=" in before or before == "--")
+        for before, word in pairwise(words)
     )
 
 

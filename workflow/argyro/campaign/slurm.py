@@ -20,9 +20,11 @@ from argyro.common.errors import ArgyroError, MissingDependencyError
 from argyro.common.files import write_text
 from argyro.config.load import ROOT
 
+from .sbatch import impossible, known_partitions, read_request
+
 CALL_SECONDS = 60.0  # no client of Slurm takes longer
 POLL_SECONDS = 10.0  # between looks at jobs that are waited for
-PAUSE_SECONDS = 30.0  # between attempts to reach a controller that is down
+PAUSE_SECONDS = 10.0  # between attempts to reach a controller that is down
 PATIENCE_SECONDS = 3600.0  # until a controller is given up
 LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "ramfs", "overlay", "zfs", "f2fs", "squashfs"}
 SHARED_VARIABLE = "ARGYRO_SHARED"  # folders, separated by colons, that all nodes see though they look local
@@ -202,8 +204,12 @@ def submit_driver(folder: Path, profile: str, words: Sequence[str]) -> str:
         raise SlurmError(f"the campaign in {folder} has a driver already: job {running[0]}")
     script = folder / "logs/driver.sh"
     command = shlex.join([str(ROOT / "scripts/run"), *words])
-    options = shlex.join(driver_options(profile, name, folder / "logs/driver-%j.log"))
-    write_text(script, DRIVER_SCRIPT.format(options=options, script=shlex.quote(str(script)), command=command))
+    options = driver_options(profile, name, folder / "logs/driver-%j.log")
+    if problem := impossible(read_request(options), known_partitions(folder)):
+        raise SlurmError(problem)
+    write_text(
+        script, DRIVER_SCRIPT.format(options=shlex.join(options), script=shlex.quote(str(script)), command=command)
+    )
     answer = _client("sbatch", "--parsable", f"--chdir={Path.cwd()}", str(script))
     if answer.returncode != 0:
         raise SlurmError(
@@ -219,6 +225,7 @@ def driver_options(profile: str, name: str, log: Path) -> list[str]:
     asked = _mapping(settings.get("default-resources")) | DRIVER_DEFAULTS
     asked |= _mapping(_mapping(settings.get("set-resources")).get("driver"))
     options = [f"--job-name={name}", f"--output={log}", "--open-mode=append", "--no-requeue", "--cpus-per-task=1"]
+    options.append("--comment=rule_driver")
     options += [f"--time={asked['runtime']}", f"--mem={asked['mem_mb']}", f"--signal=B:USR1@{SUCCESSOR_SECONDS}"]
     for key, option in (("slurm_partition", "partition"), ("slurm_account", "account"), ("qos", "qos")):
         if key in asked:
