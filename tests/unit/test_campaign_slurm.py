@@ -228,7 +228,9 @@ def leave_driver(folder: Path, age: float, **description: object) -> None:
     """What a driver that was killed leaves behind."""
     file = folder / driver.NAME
     file.parent.mkdir(parents=True)
-    file.write_text(json.dumps({"host": "login2", "pid": 7, "slurm_job": None, "token": "x"} | description))
+    file.write_text(
+        json.dumps({"host": "login2", "pid": 7, "slurm_job": None, "job_prefix": "p", "token": "x"} | description)
+    )
     moment = time.time() - age
     os.utime(file, (moment, moment))
 
@@ -248,10 +250,17 @@ def test_driver_that_is_gone_is_taken_over(
 ) -> None:
     monkeypatch.setattr(driver, "SETTLING", 0.0)
     leave_driver(tmp_path, age, **description)
-    with driver.driving(tmp_path, "p") as stale:
-        assert stale
+    with driver.driving(tmp_path, "q") as left:
+        assert left == "p"
         assert json.loads((tmp_path / driver.NAME).read_text())["pid"] == os.getpid()
     assert not (tmp_path / driver.NAME).exists()
+
+
+def test_driver_that_ran_its_jobs_here_leaves_none_on_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "SETTLING", 0.0)
+    leave_driver(tmp_path, age=5, host=socket.gethostname(), job_prefix="")
+    with driver.driving(tmp_path, "") as left:
+        assert left == ""
 
 
 def test_driver_whose_job_has_ended_is_gone(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,15 +270,15 @@ def test_driver_whose_job_has_ended_is_gone(programs: Path, tmp_path: Path, monk
     with pytest.raises(CampaignBusyError), driver.driving(tmp_path / "c", "p"):
         pass
     program(programs, "squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
-    with driver.driving(tmp_path / "c", "p") as stale:
-        assert stale
+    with driver.driving(tmp_path / "c", "p") as left:
+        assert left == "p"
 
 
 def test_driver_beats_while_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "HEARTBEAT", 0.01)
     heard: list[int] = []
-    with driver.driving(tmp_path, "p", lambda: heard.append(1)) as stale:
-        assert not stale
+    with driver.driving(tmp_path, "p", lambda: heard.append(1)) as left:
+        assert left == ""
         deadline = time.monotonic() + 30
         while not heard and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -28,16 +28,17 @@ SETTLING = 1.0  # seconds in which two drivers that take over at once see each o
 
 
 @contextmanager
-def driving(folder: Path, prefix: str, listen: Callable[[], None] = lambda: None) -> Iterator[bool]:
+def driving(folder: Path, prefix: str, listen: Callable[[], None] = lambda: None) -> Iterator[str]:
     """Be the driver of a campaign; call it while holding its folder.
 
     Args:
         folder: The campaign's.
-        prefix: Of the names of its jobs on Slurm.
+        prefix: Of the names of its jobs on Slurm; empty if they run here.
         listen: Called with every heartbeat.
 
     Yields:
-        Whether there was a driver before that did not end in order.
+        Prefix of the jobs that a driver before, which did not end in order, may have left on Slurm; empty if there are
+        none.
 
     Raises:
         CampaignBusyError: a driver on another machine lives; the message names it.
@@ -53,7 +54,7 @@ def driving(folder: Path, prefix: str, listen: Callable[[], None] = lambda: None
     pulse = threading.Thread(target=_beat, args=(file, own, done, listen), daemon=True)
     pulse.start()
     try:
-        yield before is not None
+        yield str((before or {}).get("job_prefix") or "")
     finally:
         done.set()
         pulse.join()

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
-from shutil import which
 from types import FrameType
 
 import yaml
@@ -72,9 +71,10 @@ def _run(line: CommandLine, words: Sequence[str]) -> int:
         require_shared([ROOT, Path(sys.prefix), folder])
     if line.submit:
         return _submit(line, folder, words, on_slurm=on_slurm)
-    with exclusive(folder), driving(folder, job_prefix(folder), _teller(folder / SLURM_LOG)) as stale:
-        if on_slurm or (stale and which("squeue")):
-            settle_orphans(job_prefix(folder), line.orphans, _say)
+    prefix = job_prefix(folder) if on_slurm else ""
+    with exclusive(folder), driving(folder, prefix, _teller(folder / SLURM_LOG)) as left:
+        if prefix or left:
+            settle_orphans(prefix or left, line.orphans, _say)
         for sentence in clear_leftovers(folder):
             _say(sentence)
         file = folder / "config.yaml"
