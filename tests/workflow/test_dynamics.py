@@ -69,6 +69,7 @@ def test_every_structure_temperature_and_replica_is_a_job(tmp_path: Path) -> Non
         "join_boundaries": 1,
         "run_dynamics": 18,
         "tabulate_runs": 1,
+        "collect_snapshots": 1,
         "dynamics": 1,
     }
 
