@@ -12,7 +12,6 @@ import numpy as np
 
 from .displacements import FloatArray
 
-CM2_PER_S = 1e-4  # of one square angstrom per picosecond
 LAGS, LAST_LAG = 30, 0.3  # how many, and the last one as a part of the run
 SAMPLES = 1000
 
