@@ -73,6 +73,17 @@ class Cluster:
         lines = self.command("squeue", "--noheader", "--states=all", "--format=%i|%j|%T|%P|%N|%k").splitlines()
         return [dict(zip(names, line.split("|", 5), strict=True)) for line in lines]
 
+    def suspend_jobs(self) -> None:
+        """Halt all jobs that run, as a scheduler does that lets others pass."""
+        self.command("scontrol", "suspend", *self._numbers("RUNNING"))
+
+    def resume_jobs(self) -> None:
+        """Let halted jobs go on."""
+        self.command("scontrol", "resume", *self._numbers("SUSPENDED"))
+
+    def _numbers(self, state: str) -> list[str]:
+        return [job["id"] for job in self.jobs() if job["state"] == state]
+
     def stop_controller(self) -> None:
         """End the controller, as in maintenance; nodes and jobs go on."""
         _end(self.folder / "slurmctld.pid")

@@ -44,7 +44,7 @@ dynamics:
   ranks: 2
   temperatures_K: [600]
   equilibration_ps: 0.4
-  production_ps: 0.8
+  production_ps: 2.0
   all_atoms_frame_ps: 0.1
   segment_ps: 0.4
 """
@@ -58,6 +58,8 @@ class Cluster(Protocol):
     def jobs(self) -> list[dict[str, str]]: ...
     def stop_controller(self) -> None: ...
     def start_controller(self) -> None: ...
+    def suspend_jobs(self) -> None: ...
+    def resume_jobs(self) -> None: ...
 
 
 class Campaign:
@@ -99,6 +101,17 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a process prints until it prints these words."""
+    assert process.stdout is not None
+    printed: list[str] = []
+    for line in process.stdout:
+        printed.append(line)
+        if words in line:
+            return
+    pytest.fail(f"{words!r} is not in what it printed:\n{''.join(printed)}")
+
+
 def kill_driver(process: subprocess.Popen[str]) -> None:
     """SIGKILL of launcher and Snakemake, as by a node that goes down; their jobs go on."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -135,11 +148,15 @@ def test_killed_campaign_is_resumed_without_double_jobs_and_equals_a_local_one(
 
     wait_until(lambda: first.poll() is not None or bool(ranks_of_runs(campaign.folder)), "molecular dynamics")
     assert first.poll() is None, first.communicate()[0]
+    cluster.suspend_jobs()  # or it could end before it is looked for
     assert ranks_of_runs(campaign.folder) == {2}
     kill_driver(first)
     assert read_json(campaign.folder / DRIVER)["pid"] == first.pid, "what a killed driver leaves"
-    output = campaign.run(TABLE, *words)
-    assert "waiting for 1 jobs of a driver that is gone" in output
+    second = campaign.start(TABLE, *words)
+    read_until(second, "waiting for 1 jobs of a driver that is gone")
+    cluster.resume_jobs()
+    output, _ = second.communicate(timeout=TIMEOUT)
+    assert second.returncode == 0, output
     assert not (campaign.folder / DRIVER).exists()
 
     jobs = cluster.jobs()
