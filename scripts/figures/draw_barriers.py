@@ -14,4 +14,4 @@ with job(snakemake.log[0]):
     data = barriers_data(pd.read_parquet(files.fits), pd.read_csv(files.published, comment="#"), experiments)
     figure = draw_barriers(data, published=snakemake.params.published)
     paths = {kind: Path(snakemake.output[kind]) for kind in ("pdf", "png", "csv")}
-    save_figure(figure, data, paths, snakemake.params.dpi)
+    save_figure(figure, data, paths, **snakemake.params.drawing)

@@ -12,4 +12,4 @@ with job(snakemake.log[0]):
     files = snakemake.input
     data = boundaries_data(pd.read_parquet(files.boundaries), pd.read_parquet(files.diffusivities))
     paths = {kind: Path(snakemake.output[kind]) for kind in ("pdf", "png", "csv")}
-    save_figure(draw_boundaries(data, published=snakemake.params.published), data, paths, snakemake.params.dpi)
+    save_figure(draw_boundaries(data, published=snakemake.params.published), data, paths, **snakemake.params.drawing)

@@ -13,4 +13,4 @@ with job(snakemake.log[0]):
     data = boundary_ratio_data(pd.read_parquet(snakemake.input.diffusivities), published)
     figure = draw_boundary_ratio(data)
     paths = {kind: Path(snakemake.output[kind]) for kind in ("pdf", "png", "csv")}
-    save_figure(figure, data, paths, snakemake.params.dpi)
+    save_figure(figure, data, paths, **snakemake.params.drawing)

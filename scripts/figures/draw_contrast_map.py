@@ -15,4 +15,4 @@ with job(snakemake.log[0]):
     data = contrast_map_data(maps, pd.read_parquet(snakemake.input.table))
     figure = draw_contrast_map(data)
     paths = {kind: Path(snakemake.output[kind]) for kind in ("pdf", "png", "csv")}
-    save_figure(figure, data, paths, snakemake.params.dpi)
+    save_figure(figure, data, paths, **snakemake.params.drawing)

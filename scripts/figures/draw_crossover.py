@@ -14,4 +14,4 @@ with job(snakemake.log[0]):
     data = crossover_data(*tables, pd.read_csv(files.experiments[0]) if files.experiments else None)
     figure = draw_crossover(data)
     paths = {kind: Path(snakemake.output[kind]) for kind in ("pdf", "png", "csv")}
-    save_figure(figure, data, paths, snakemake.params.dpi)
+    save_figure(figure, data, paths, **snakemake.params.drawing)

@@ -12,4 +12,4 @@ with job(snakemake.log[0]):
     data = forces_data(pd.read_parquet(snakemake.input[0]), snakemake.params.seed)
     figure = draw_forces(data)
     paths = {kind: Path(snakemake.output[kind]) for kind in ("pdf", "png", "csv")}
-    save_figure(figure, data, paths, snakemake.params.dpi)
+    save_figure(figure, data, paths, **snakemake.params.drawing)

@@ -11,4 +11,4 @@ from argyro.figures.style import save_figure
 with job(snakemake.log[0]):
     data = grain_size_data(pd.read_parquet(snakemake.input[0]))
     paths = {kind: Path(snakemake.output[kind]) for kind in ("pdf", "png", "csv")}
-    save_figure(draw_grain_size(data), data, paths, snakemake.params.dpi)
+    save_figure(draw_grain_size(data), data, paths, **snakemake.params.drawing)

@@ -19,4 +19,4 @@ with job(snakemake.log[0]):
     ]
     data, figure = microstructure_data(pictures), draw_microstructure(pictures)
     paths = {kind: Path(snakemake.output[kind]) for kind in ("pdf", "png", "csv")}
-    save_figure(figure, data, paths, snakemake.params.dpi)
+    save_figure(figure, data, paths, **snakemake.params.drawing)

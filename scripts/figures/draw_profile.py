@@ -17,4 +17,4 @@ with job(snakemake.log[0]):
     data = profile_data(pd.read_parquet(snakemake.input.diffusivities), bicrystals)
     figure = draw_profile(data)
     paths = {kind: Path(snakemake.output[kind]) for kind in ("pdf", "png", "csv")}
-    save_figure(figure, data, paths, snakemake.params.dpi)
+    save_figure(figure, data, paths, **snakemake.params.drawing)

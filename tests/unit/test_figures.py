@@ -82,6 +82,15 @@ def test_figure_and_its_data_are_written_and_the_same_every_time(tmp_path: Path)
     assert len(pd.read_csv(tmp_path / "one.csv")) == len(data)
 
 
+def test_figure_says_where_its_data_are_from_if_not_from_its_campaign(tmp_path: Path) -> None:
+    data = arrhenius_data(diffusivities(), None)
+    paths = {kind: tmp_path / f"a.{kind}" for kind in ("pdf", "png", "csv")}
+    for origin in ("", "shipped tables"):
+        figure = draw_arrhenius(data, arrhenius_table(diffusivities(), 300.0, 1))
+        save_figure(figure, data, paths, dpi=40, origin=origin)
+        assert figure.get_suptitle() == origin
+
+
 def test_labels_add_up_through_all_levels_of_each_repeat() -> None:
     ledger = pd.DataFrame(
         {

@@ -1,9 +1,8 @@
 """The continuum stage as a campaign: from a table of diffusivities to the tables of the stage, with nothing else."""
 
-import os
-import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,6 @@ import pytest
 
 from argyro.config.load import ROOT
 
-TIMEOUT = 1200  # seconds; far more than any run here takes
-RUN = [sys.executable, "-P", "-m", "argyro.campaign.run"]
 SETTINGS = """
 campaign: test
 continuum:
@@ -34,26 +31,11 @@ Br,100,bulk,0.34,3.2e4
 """
 
 
-def run(folder: Path, *words: str, status: int = 0) -> str:
-    process = subprocess.run(
-        [*RUN, *words],
-        env=os.environ | {"ARGYRO_RESULTS": str(folder / "results")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    assert process.returncode == status, process.stdout
-    return process.stdout
-
-
 @pytest.mark.long
-def test_tables_come_from_a_table_of_diffusivities_alone(tmp_path: Path) -> None:
+def test_tables_come_from_a_table_of_diffusivities_alone(run: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text(PAIRS)
-    (tmp_path / "settings.yaml").write_text(SETTINGS.replace("PAIRS", str(tmp_path / "pairs.csv")))
-    words = ("--configfile", str(tmp_path / "settings.yaml"), "continuum")
-    run(tmp_path, *words)
+    settings = SETTINGS.replace("PAIRS", str(tmp_path / "pairs.csv"))
+    run("continuum", settings=settings)
     folder = tmp_path / "results/test"
     table = pd.read_parquet(folder / "continuum/effective_diffusivity.parquet")
     assert len(table) == 2 * 3
@@ -70,22 +52,18 @@ def test_tables_come_from_a_table_of_diffusivities_alone(tmp_path: Path) -> None
     assert skipped.to_dict("records") == [{"anion": "Br", "exchange_percent": 100.0, "reason": "no row of gb"}]
     assert len(pd.read_parquet(folder / "continuum/few/map.parquet")) == 3 * 5
     assert not (folder / "structures").exists()
-    assert "Nothing to be done" in run(tmp_path, *words)
+    assert "Nothing to be done" in run("continuum", settings=settings)
 
 
-def test_published_curves_are_one_target_with_settings_of_their_own(tmp_path: Path) -> None:
-    output = run(tmp_path, "-n", "published_continuum")
-    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
-    assert table is not None
-    jobs = dict(line.split() for line in table.group(1).splitlines())
-    assert jobs == {
-        "draw_grains": "1",
-        "find_crossovers": "1",
-        "map_contrasts": "1",
-        "published_continuum": "1",
-        "solve_interface": "1",
-        "solve_voxels": "1",
-        "tabulate_continuum": "1",
+def test_published_curves_are_one_target_with_settings_of_their_own(planned: Callable[..., dict[str, int]]) -> None:
+    assert planned("published_continuum") == {
+        "draw_grains": 1,
+        "find_crossovers": 1,
+        "map_contrasts": 1,
+        "published_continuum": 1,
+        "solve_interface": 1,
+        "solve_voxels": 1,
+        "tabulate_continuum": 1,
     }
 
 
@@ -101,9 +79,8 @@ def test_stage_runs_without_md_potentials_or_lammps() -> None:
     assert process.stdout.strip() == "[]"
 
 
-def test_wrong_pairs_stop_the_campaign_with_the_reason(tmp_path: Path) -> None:
+def test_wrong_pairs_stop_the_campaign_with_the_reason(run: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text(PAIRS.replace("2.9e4", "-2.9e4"))
-    (tmp_path / "settings.yaml").write_text(SETTINGS.replace("PAIRS", str(tmp_path / "pairs.csv")))
-    output = run(tmp_path, "--configfile", str(tmp_path / "settings.yaml"), "continuum", status=2)
+    output = run("continuum", settings=SETTINGS.replace("PAIRS", str(tmp_path / "pairs.csv")), status=2)
     assert "continuum.diffusivity" in output
     assert "Cl 0 % bulk: D0 is -0.0029" in output

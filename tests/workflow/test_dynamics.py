@@ -1,9 +1,6 @@
 """Relaxation and runs as a campaign: tables of all boundaries and runs, and nothing to do afterwards."""
 
-import os
-import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +9,6 @@ import pytest
 
 from argyro.common.extxyz import read_structure
 
-TIMEOUT = 900  # seconds; far more than any run here takes
 TEACHER = Path(__file__).parents[2] / "config/reference/teacher/Cl.mtp"
 SETTINGS = f"""
 campaign: test
@@ -37,30 +33,9 @@ dynamics:
 """
 
 
-def run(folder: Path, *words: str, status: int = 0) -> str:
-    settings = folder / "settings.yaml"
-    settings.write_text(SETTINGS)
-    process = subprocess.run(
-        [sys.executable, "-P", "-m", "argyro.campaign.run", "--configfile", str(settings), *words],
-        env=os.environ | {"ARGYRO_RESULTS": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    assert process.returncode == status, process.stdout + process.stderr
-    return process.stdout + process.stderr
-
-
-def planned(folder: Path, *words: str) -> dict[str, int]:
-    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", run(folder, "-n", *words), re.MULTILINE | re.DOTALL)
-    assert table is not None
-    return {rule: int(count) for rule, count in (line.split() for line in table.group(1).splitlines())}
-
-
-def test_every_structure_temperature_and_replica_is_a_job(tmp_path: Path) -> None:
+def test_every_structure_temperature_and_replica_is_a_job(planned: Callable[..., dict[str, int]]) -> None:
     """1 bulk and 2 candidates relaxed twice; 1 bulk and 2 kept bicrystals run at 2 temperatures, 3 times each."""
-    assert planned(tmp_path, "dynamics", "--config", "dynamics.replicas=3") == {
+    assert planned("dynamics", "--config", "dynamics.replicas=3", settings=SETTINGS) == {
         "build_bulk": 1,
         "build_bicrystal": 2,
         "take_potential": 1,
@@ -74,15 +49,15 @@ def test_every_structure_temperature_and_replica_is_a_job(tmp_path: Path) -> Non
     }
 
 
-def test_patterns_choose_what_is_run(tmp_path: Path) -> None:
-    jobs = planned(tmp_path, "dynamics/runs.parquet", "--config", "dynamics.structures=['*-bulk-*']")
+def test_patterns_choose_what_is_run(planned: Callable[..., dict[str, int]]) -> None:
+    jobs = planned("dynamics/runs.parquet", "--config", "dynamics.structures=['*-bulk-*']", settings=SETTINGS)
     assert jobs == {"build_bulk": 1, "take_potential": 1, "run_dynamics": 2, "tabulate_runs": 1}
 
 
 @pytest.mark.long
-def test_tables_hold_all_boundaries_and_runs_and_nothing_is_left_to_do(tmp_path: Path) -> None:
-    run(tmp_path, "dynamics")
-    folder = tmp_path / "test/dynamics"
+def test_tables_hold_all_boundaries_and_runs_and_nothing_is_left_to_do(run: Callable[..., str], tmp_path: Path) -> None:
+    run("dynamics", settings=SETTINGS)
+    folder = tmp_path / "results/test/dynamics"
     boundaries, runs = pd.read_parquet(folder / "boundaries.parquet"), pd.read_parquet(folder / "runs.parquet")
     assert boundaries["rank"].tolist() == [0, 1]
     assert boundaries["lowest_energy_meV_per_angstrom2"].is_monotonic_increasing
@@ -95,26 +70,26 @@ def test_tables_hold_all_boundaries_and_runs_and_nothing_is_left_to_do(tmp_path:
     start = read_structure(folder / "Li6PS5Cl-S3_1-12-k0/r0/start.extxyz")
     assert {"is_boundary", "is_boundary_by_structure", "boundary_distance_angstrom"} <= set(start.arrays)
     assert np.linalg.norm(start.cell[2]) > 24
-    assert "Nothing to be done" in run(tmp_path, "dynamics")
+    assert "Nothing to be done" in run("dynamics", settings=SETTINGS)
 
 
 @pytest.mark.long
-def test_damaged_trajectory_is_found_repeated_and_the_same_as_before(tmp_path: Path) -> None:
-    run(tmp_path, "dynamics")
-    trajectory = tmp_path / "test/dynamics/Li6PS5Cl-bulk-1x1x1-a0/r0/600K/0/trajectory/mobile.parquet"
+def test_damaged_trajectory_is_found_repeated_and_the_same_as_before(run: Callable[..., str], tmp_path: Path) -> None:
+    run("dynamics", settings=SETTINGS)
+    trajectory = tmp_path / "results/test/dynamics/Li6PS5Cl-bulk-1x1x1-a0/r0/600K/0/trajectory/mobile.parquet"
     whole = trajectory.read_bytes()
     trajectory.write_bytes(whole[: len(whole) // 2])
-    output = run(tmp_path, "transport", status=1)
+    output = run("transport", settings=SETTINGS, status=1)
     assert f"{'/'.join(trajectory.parts[-7:])} is damaged" in output
     assert "start it again" in output
-    run(tmp_path, "transport")
+    run("transport", settings=SETTINGS)
     assert trajectory.read_bytes() == whole
-    table = pd.read_parquet(tmp_path / "test/transport/diffusivity.parquet")
+    table = pd.read_parquet(tmp_path / "results/test/transport/diffusivity.parquet")
     tracer = table[(table["method"] == "tracer") & (table["direction"] == "mean")]
     assert len(tracer) == 6
     assert tracer["status"].str.startswith("not diffusive").all(), "0.8 ps tell no diffusivity"
     assert tracer["D_cm2_per_s"].isna().all()
     assert (tracer["D_cm2_per_s_upper95"] > 0).all()
-    fits = pd.read_parquet(tmp_path / "test/transport/arrhenius.parquet")
+    fits = pd.read_parquet(tmp_path / "results/test/transport/arrhenius.parquet")
     assert fits["status"].str.startswith("not resolved").all()
-    assert "Nothing to be done" in run(tmp_path, "transport")
+    assert "Nothing to be done" in run("transport", settings=SETTINGS)

@@ -1,11 +1,10 @@
 """The report in a real browser: figures are there, the first page has its tables, and nothing goes wrong."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,22 +26,12 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(run_in: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a campaign whose only figure is the picture of a polycrystal."""
     folder = tmp_path_factory.mktemp("report")
-    (folder / "settings.yaml").write_text(SETTINGS)
-    command = [sys.executable, "-P", "-m", "argyro.campaign.run", "--configfile", str(folder / "settings.yaml")]
-    process = subprocess.run(
-        [*command, "figures/microstructure.png", "report", "--config", "dynamics.structures=[]"],
-        env=os.environ | {"ARGYRO_RESULTS": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    assert process.returncode == 0, process.stdout
-    return folder / "test/report.html"
+    words = ("figures/microstructure.png", "report", "--config", "dynamics.structures=[]")
+    run_in(folder, *words, settings=SETTINGS)
+    return folder / "results/test/report.html"
 
 
 def browse(page: Path, profile: Path) -> tuple[str, str]:

@@ -1,15 +1,14 @@
 """Targets beside the stages, each alone: what would be run for it."""
 
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-TIMEOUT = 300  # seconds; far more than any dry run takes
-TEACHER = Path(__file__).parents[2] / "config/reference/teacher/Cl.mtp"
+from argyro.config.load import ROOT
+
+TEACHER = ROOT / "config/reference/teacher/Cl.mtp"
 SETTINGS = f"""
 campaign: test
 materials:
@@ -25,27 +24,6 @@ dynamics:
   temperatures_K: [600, 700, 800]
   relaxation: {{replicas: 1}}
 """
-
-
-def looked_at(folder: Path, target: str, settings: str = SETTINGS) -> str:
-    (folder / "settings.yaml").write_text(settings)
-    command = [sys.executable, "-P", "-m", "argyro.campaign.run", "--configfile", str(folder / "settings.yaml")]
-    process = subprocess.run(
-        [*command, "-n", target],
-        env=os.environ | {"ARGYRO_RESULTS": str(folder / "results")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    return process.stdout
-
-
-def planned(output: str) -> dict[str, int]:
-    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
-    assert table is not None, output
-    return {rule: int(count) for rule, count in (line.split() for line in table.group(1).splitlines())}
 
 
 TABLES = {"tabulate_part": 1, "fit_part": 1, "take_potential": 1}
@@ -67,18 +45,20 @@ TABLES = {"tabulate_part": 1, "fit_part": 1, "take_potential": 1}
         ),
     ],
 )
-def test_structures_of_one_kind_are_run_alone_beside_bulk(tmp_path: Path, target: str, jobs: dict[str, int]) -> None:
-    assert planned(looked_at(tmp_path, target)) == jobs | TABLES | {target: 1}
+def test_structures_of_one_kind_are_run_alone_beside_bulk(
+    planned: Callable[..., dict[str, int]], target: str, jobs: dict[str, int]
+) -> None:
+    assert planned(target, settings=SETTINGS) == jobs | TABLES | {target: 1}
 
 
-def test_target_without_structures_says_which_settings_give_it_some(tmp_path: Path) -> None:
+def test_target_without_structures_says_which_settings_give_it_some(run: Callable[..., str]) -> None:
     settings = re.sub("  polycrystals.*\n", "", SETTINGS)
-    assert "describe one in structures.polycrystals" in looked_at(tmp_path, "polycrystal", settings)
+    assert "describe one in structures.polycrystals" in run("-n", "polycrystal", settings=settings, status=1)
 
 
-def test_figures_ask_for_all_stages_they_draw(tmp_path: Path) -> None:
+def test_figures_ask_for_all_stages_they_draw(planned: Callable[..., dict[str, int]]) -> None:
     """Without learning there is nothing of it to draw."""
-    jobs = planned(looked_at(tmp_path, "figures"))
+    jobs = planned("figures", settings=SETTINGS)
     drawn = {rule.removeprefix("draw_") for rule in jobs if rule.startswith("draw_")} - {"grains"}
     assert drawn == {
         "arrhenius", "barriers", "boundaries", "boundary_ratio", "profile", "grain_size", "crossover", "contrast_map",
@@ -86,3 +66,25 @@ def test_figures_ask_for_all_stages_they_draw(tmp_path: Path) -> None:
     }  # fmt: skip
     assert jobs["run_dynamics"] == 12
     assert "label" not in jobs
+
+
+def test_shipped_tables_are_drawn_without_any_other_job(planned: Callable[..., dict[str, int]]) -> None:
+    """All figures there are, whatever the campaign itself would run."""
+    jobs = planned("figures", "--config", "figures.tables=shipped", settings=SETTINGS)
+    assert jobs.pop("figures") == 1
+    assert set(jobs) == {f"draw_{path.stem.removeprefix('draw_')}" for path in ROOT.glob("scripts/figures/draw_*.py")}
+    assert set(jobs.values()) == {1}
+
+
+@pytest.mark.long
+def test_every_figure_is_drawn_from_shipped_tables(run: Callable[..., str], tmp_path: Path) -> None:
+    words = ("figures", "--config", "figures.tables=shipped", "figures.dpi=50")
+    run(*words, settings=SETTINGS)
+    folder = tmp_path / "results/test"
+    names = {path.stem for path in folder.glob("figures/*.png")}
+    assert names == {path.stem.removeprefix("draw_") for path in ROOT.glob("scripts/figures/draw_*.py")}
+    assert all((folder / f"figures/{name}.{kind}").stat().st_size for name in names for kind in ("pdf", "csv"))
+    assert not {path.name for path in folder.iterdir()} & {"structures", "labels", "learning", "dynamics", "transport"}
+    assert "Nothing to be done" in run(
+        "figures", "--config", "figures.tables=shipped", "figures.dpi=50", settings=SETTINGS
+    )

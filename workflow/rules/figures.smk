@@ -10,8 +10,8 @@ rule figures:
 
 rule draw_arrhenius:
     input:
-        diffusivities="transport/diffusivity.parquet",
-        fits="transport/arrhenius.parquet",
+        diffusivities=of_tables("transport/diffusivity.parquet"),
+        fits=of_tables("transport/arrhenius.parquet"),
         published=[PUBLISHED] if settings.figures.published else [],
     output:
         pdf="figures/arrhenius.pdf",
@@ -32,14 +32,14 @@ rule draw_arrhenius:
         mem_mb=1000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
+        drawing=DRAWING,
     script:
         "../../scripts/figures/draw_arrhenius.py"
 
 
 rule draw_learning:
     input:
-        "learning/ledger.parquet",
+        of_tables("learning/ledger.parquet"),
     output:
         pdf="figures/learning.pdf",
         png=report(
@@ -59,15 +59,15 @@ rule draw_learning:
         mem_mb=1000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
+        drawing=DRAWING,
     script:
         "../../scripts/figures/draw_learning.py"
 
 
 rule draw_boundaries:
     input:
-        boundaries="dynamics/boundaries.parquet",
-        diffusivities="transport/diffusivity.parquet",
+        boundaries=of_tables("dynamics/boundaries.parquet"),
+        diffusivities=of_tables("transport/diffusivity.parquet"),
     output:
         pdf="figures/boundaries.pdf",
         png=report(
@@ -87,7 +87,7 @@ rule draw_boundaries:
         mem_mb=1000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
+        drawing=DRAWING,
         published=settings.figures.published,
     script:
         "../../scripts/figures/draw_boundaries.py"
@@ -95,7 +95,7 @@ rule draw_boundaries:
 
 rule draw_grain_size:
     input:
-        "continuum/effective_diffusivity.parquet",
+        of_tables("continuum/effective_diffusivity.parquet"),
     output:
         pdf="figures/grain_size.pdf",
         png=report(
@@ -115,14 +115,14 @@ rule draw_grain_size:
         mem_mb=1000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
+        drawing=DRAWING,
     script:
         "../../scripts/figures/draw_grain_size.py"
 
 
 rule draw_forces:
     input:
-        "learning/forces.parquet",
+        of_tables("learning/forces.parquet"),
     output:
         pdf="figures/forces.pdf",
         png=report(
@@ -142,7 +142,7 @@ rule draw_forces:
         mem_mb=2000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
+        drawing=DRAWING,
         seed=settings.seed,
     script:
         "../../scripts/figures/draw_forces.py"
@@ -150,7 +150,7 @@ rule draw_forces:
 
 rule draw_barriers:
     input:
-        fits="transport/arrhenius.parquet",
+        fits=of_tables("transport/arrhenius.parquet"),
         published=PUBLISHED,
         experiments=[EXPERIMENTS] if settings.figures.experiments else [],
     output:
@@ -172,7 +172,7 @@ rule draw_barriers:
         mem_mb=1000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
+        drawing=DRAWING,
         published=settings.figures.published,
     script:
         "../../scripts/figures/draw_barriers.py"
@@ -180,7 +180,7 @@ rule draw_barriers:
 
 rule draw_boundary_ratio:
     input:
-        diffusivities="transport/diffusivity.parquet",
+        diffusivities=of_tables("transport/diffusivity.parquet"),
         published=[PUBLISHED] if settings.figures.published else [],
     output:
         pdf="figures/boundary_ratio.pdf",
@@ -201,17 +201,17 @@ rule draw_boundary_ratio:
         mem_mb=1000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
+        drawing=DRAWING,
     script:
         "../../scripts/figures/draw_boundary_ratio.py"
 
 
 rule draw_profile:
     input:
-        diffusivities="transport/diffusivity.parquet",
+        diffusivities=of_tables("transport/diffusivity.parquet"),
         grains=[
-            f"dynamics/{name}/r{repeat}/microstructure.json"
-            for name, repeat in BICRYSTAL_RUNS
+            of_tables(f"dynamics/{name}/r{repeat}/microstructure.json")
+            for name, repeat in DRAWN.bicrystals
         ],
     output:
         pdf="figures/profile.pdf",
@@ -232,17 +232,17 @@ rule draw_profile:
         mem_mb=1000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
-        bicrystals=BICRYSTAL_RUNS,
+        drawing=DRAWING,
+        bicrystals=DRAWN.bicrystals,
     script:
         "../../scripts/figures/draw_profile.py"
 
 
 rule draw_crossover:
     input:
-        curves="continuum/curves.parquet",
-        table="continuum/effective_diffusivity.parquet",
-        crossovers="continuum/crossover.parquet",
+        curves=of_tables("continuum/curves.parquet"),
+        table=of_tables("continuum/effective_diffusivity.parquet"),
+        crossovers=of_tables("continuum/crossover.parquet"),
         experiments=[EXPERIMENTS] if settings.figures.experiments else [],
     output:
         pdf="figures/crossover.pdf",
@@ -263,15 +263,15 @@ rule draw_crossover:
         mem_mb=1000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
+        drawing=DRAWING,
     script:
         "../../scripts/figures/draw_crossover.py"
 
 
 rule draw_contrast_map:
     input:
-        maps=expand("continuum/{cell}/map.parquet", cell=CELLS),
-        table="continuum/effective_diffusivity.parquet",
+        maps=expand(of_tables("continuum/{cell}/map.parquet"), cell=DRAWN.cells),
+        table=of_tables("continuum/effective_diffusivity.parquet"),
     output:
         pdf="figures/contrast_map.pdf",
         png=report(
@@ -291,17 +291,23 @@ rule draw_contrast_map:
         mem_mb=1000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
-        cells=list(CELLS),
+        drawing=DRAWING,
+        cells=DRAWN.cells,
     script:
         "../../scripts/figures/draw_contrast_map.py"
 
 
 rule draw_microstructure:
     input:
-        cells=expand("continuum/{cell}/t0/microstructure.json", cell=CELLS),
-        grains=[f"dynamics/{name}/r0/microstructure.json" for name in PICTURED],
-        structures=[f"dynamics/{name}/r0/start.extxyz" for name in PICTURED],
+        cells=expand(
+            of_tables("continuum/{cell}/t0/microstructure.json"), cell=DRAWN.cells
+        ),
+        grains=expand(
+            of_tables("dynamics/{name}/r0/microstructure.json"), name=DRAWN.pictured
+        ),
+        structures=expand(
+            of_tables("dynamics/{name}/r0/start.extxyz"), name=DRAWN.pictured
+        ),
     output:
         pdf="figures/microstructure.pdf",
         png=report(
@@ -321,8 +327,8 @@ rule draw_microstructure:
         mem_mb=4000,
         runtime=10,
     params:
-        dpi=settings.figures.dpi,
-        cells=list(CELLS),
-        structures=PICTURED,
+        drawing=DRAWING,
+        cells=DRAWN.cells,
+        structures=DRAWN.pictured,
     script:
         "../../scripts/figures/draw_microstructure.py"

@@ -1,5 +1,7 @@
 """Settings of the stage `figures`."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from .base import PositiveInt, Section
@@ -8,6 +10,8 @@ from .base import PositiveInt, Section
 class FiguresConfig(Section):
     """Figures, each as PDF, PNG and the CSV of its data."""
 
+    tables: Literal["computed", "shipped"] = "computed"
+    """Draw what this campaign computes, or, without any simulation, tables of a quickstart that ship with the project."""
     published: bool = True
     """Show published values beside those of the campaign."""
     experiments: bool = True

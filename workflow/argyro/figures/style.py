@@ -117,7 +117,7 @@ def error_bars(values: pd.Series, low: pd.Series, high: pd.Series) -> Any:
     return np.nan_to_num(np.array([values - low, high - values], dtype=float).clip(0))
 
 
-def save_figure(figure: Figure, data: pd.DataFrame, paths: dict[str, Path], dpi: int) -> None:
+def save_figure(figure: Figure, data: pd.DataFrame, paths: dict[str, Path], dpi: int, origin: str = "") -> None:
     """Write a figure as PDF and PNG, and its data as CSV, each in one step.
 
     Args:
@@ -125,8 +125,11 @@ def save_figure(figure: Figure, data: pd.DataFrame, paths: dict[str, Path], dpi:
         data: What it shows.
         paths: Of ``pdf``, ``png`` and ``csv``.
         dpi: Resolution of the PNG.
+        origin: Where the data are from, to be said above the figure, if not from its campaign.
     """
     with styled():
+        if origin:
+            figure.suptitle(origin, fontsize=6.5, color=PALE)
         for kind in ("pdf", "png"):
             metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
             with replacing(paths[kind]) as temporary:
