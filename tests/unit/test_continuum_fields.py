@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from argyro.continuum.fields import VoxelFields, draw_fields, voxel_fields, write_vtkhdf
 from argyro.continuum.material import GrainBoundaryMaterial
@@ -70,5 +71,13 @@ def _numbers(file: Path) -> Any:
 
 
 def test_picture_is_drawn_without_a_screen(fields: VoxelFields, tmp_path: Path) -> None:
-    draw_fields(tmp_path / "fields.png", fields)
-    assert (tmp_path / "fields.png").read_bytes().startswith(b"\x89PNG")
+    figure = draw_fields(tmp_path / "fields.png", fields)
+    assert (imread(tmp_path / "fields.png")[..., :3].std(axis=(0, 1)) > 0.05).all(), "something coloured is there"
+    concentration, flux = figure.axes[:2]
+    assert concentration.get_xlabel() == flux.get_xlabel() == "x (nm)"
+    corners = flux.collections[0].get_coordinates().reshape(-1, 2)
+    np.testing.assert_allclose(np.ptp(corners, axis=0), [0.9 + 0.18, 0.81], rtol=1e-12, err_msg="nm, of 9 angstrom")
+    shown = flux.collections[0].get_array()
+    size = np.linalg.norm(fields.flux[:, :, 6], axis=-1)
+    np.testing.assert_allclose(shown / shown.max(), size / size.max(), rtol=1e-12)
+    assert shown.mean() > 1, "the mean of sizes is above the size of the mean"

@@ -191,7 +191,7 @@ rule write_fields:
         flux="continuum/fields/{field}/flux.vtkhdf",
         picture=report(
             "continuum/fields/{field}/picture.png",
-            category="Continuum",
+            category="Pictures",
             caption="../report/continuum_fields.rst",
         ),
     log:

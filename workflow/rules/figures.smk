@@ -313,7 +313,7 @@ rule draw_microstructure:
         png=report(
             "figures/microstructure.png",
             caption="../report/microstructure.rst",
-            category="Structures",
+            category="Pictures",
         ),
         csv="figures/microstructure.csv",
     log:

@@ -13,6 +13,8 @@ from argyro.common.files import replacing
 from .material import FloatArray
 from .voxel_solver import Voxels, VoxelSolution
 
+ANGSTROM_PER_NM = 10.0
+
 
 @dataclass(frozen=True, eq=False)
 class VoxelFields:
@@ -87,21 +89,33 @@ def write_vtkhdf(folder: Path, fields: VoxelFields) -> None:
         vtkhdf.write_cell_data(path, mesh, fields.flux[here].ravel(), 0.0)
 
 
-def draw_fields(path: Path, fields: VoxelFields) -> None:
-    """Draw concentration and size of the flux in the plane of the first two cell vectors, halfway along the third."""
+def draw_fields(path: Path, fields: VoxelFields) -> Figure:
+    """Draw concentration and size of the flux in the plane of the first two cell vectors, halfway along the third.
+
+    Args:
+        path: The PNG.
+        fields: With the cell in angstrom.
+
+    Returns:
+        What was drawn.
+    """
     middle = fields.flux.shape[2] // 2
     fractions = [np.arange(count) / (count - 1) for count in fields.concentration.shape[:2]]
     first, second = np.meshgrid(*fractions, indexing="ij")
-    places = first[..., None] * fields.cell[0] + second[..., None] * fields.cell[1]
+    places = (first[..., None] * fields.cell[0] + second[..., None] * fields.cell[1]) / ANGSTROM_PER_NM
     size = np.linalg.norm(fields.flux[:, :, middle], axis=-1) / np.linalg.norm(fields.flux.mean(axis=(0, 1, 2)))
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2)
-    contents = ((fields.concentration[:, :, middle], "gouraud", "concentration"), (size, "flat", "flux / mean flux"))
-    for axes, (values, shading, title) in zip(panels, contents, strict=True):
-        norm = LogNorm() if title.startswith("flux") else None
+    concentration = fields.concentration[:, :, middle] / ANGSTROM_PER_NM
+    contents = (
+        (concentration, "gouraud", None, "concentration (mean gradient $\\times$ nm)"),
+        (size, "flat", LogNorm(), "flux / mean flux"),
+    )
+    for axes, (values, shading, norm, title) in zip(panels, contents, strict=True):
         drawn = axes.pcolormesh(places[..., 0], places[..., 1], values, shading=shading, norm=norm, rasterized=True)
         figure.colorbar(drawn, ax=axes, label=title)
-        axes.set(aspect="equal", xlabel="x", ylabel="y")
+        axes.set(aspect="equal", xlabel="x (nm)", ylabel="y (nm)")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=200)
+    return figure
