@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import stat
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from snakemake.resources import Resources
 
-from argyro.campaign import driver, sbatch, slurm
+from argyro.campaign import driver, run, sbatch, shift, slurm
 from argyro.campaign.attempts import let_resources_grow
 from argyro.campaign.command_line import parse
 from argyro.campaign.folder import RUN_VARIABLE, CampaignBusyError
@@ -108,6 +109,14 @@ def test_what_could_never_run_is_refused_with_rule_and_setting(
     program(programs, "sbatch", "echo 1")
     assert sbatch.main([*JOB, *words]) == 1
     assert complaint in capsys.readouterr().err
+
+
+def test_further_attempts_ask_for_no_more_than_there_is(programs: Path, tmp_path: Path) -> None:
+    program(programs, "sbatch", f'echo "$@" >> {tmp_path}/calls; echo 17')
+    grown = ["--job-name", "x", "-p", "cpu", "-t", "2880", "--mem", "750000"]
+    assert sbatch.main([*grown, "--wrap=python -m snakemake --attempt 3 --cores all"]) == 0
+    assert sbatch.main([*grown, "--wrap=python -m snakemake --attempt 1 --cores all"]) == 1
+    assert (tmp_path / "calls").read_text().startswith("--job-name x -p cpu -t 1440 --mem 500000 --wrap=python")
 
 
 def test_what_fits_is_submitted(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,7 +220,7 @@ def test_job_of_the_driver_asks_for_what_the_profile_says(tmp_path: Path) -> Non
         "default-resources: {slurm_account: mine, slurm_partition: cpu, runtime: 10}\n"
         "set-resources: {driver: {slurm_partition: long, runtime: 9000}}\n"
     )
-    options = slurm.driver_options(str(tmp_path), "name", Path("log"))
+    options = shift.driver_options(str(tmp_path), "name", Path("log"))
     assert {"--partition=long", "--account=mine", "--time=9000", "--mem=3000"} <= set(options)
 
 
@@ -219,6 +228,95 @@ def test_job_of_the_driver_asks_for_what_the_profile_says(tmp_path: Path) -> Non
 def test_wrong_words_about_orphans_are_named(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="--orphans"):
         parse(words)
+
+
+# --- a driver whose time is nearly over ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def last_shift(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a campaign whose driver, job 20, has no time left; what sbatch is called with goes to ``calls``."""
+    monkeypatch.setattr(run, "ENDING_SECONDS", 0.5)
+    monkeypatch.setattr(shift, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setenv(shift.END_VARIABLE, str(int(time.time())))
+    monkeypatch.setenv("SLURM_JOB_ID", "20")
+    program(programs, "squeue", "echo 20")
+    program(programs, "sbatch", f'echo "$@" >> {tmp_path}/calls; echo 21')
+    return tmp_path / "campaign"
+
+
+def drive(folder: Path, *command: str) -> tuple[shift.Shift, int]:
+    """Run a command in place of Snakemake's."""
+    own = shift.Shift()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        return own, run._call(command, folder, own)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    "command", ["exec sleep 60", "trap '' TERM; while :; do sleep 0.1; done"], ids=["TERM", "KILL"]
+)
+def test_driver_ends_itself_and_sends_one_successor(last_shift: Path, tmp_path: Path, command: str) -> None:
+    own, status = drive(last_shift, "sh", "-c", command)
+    assert own.successor == "21"
+    assert status < 0
+    assert (tmp_path / "calls").read_text() == f"--parsable --dependency=afterany:20 {last_shift}/logs/driver.sh\n"
+
+
+def test_driver_that_is_done_in_time_sends_no_successor(
+    last_shift: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(shift.END_VARIABLE, str(int(time.time()) + 3600))
+    own, status = drive(last_shift, "true")
+    assert (own.successor, status) == ("", 0)
+    assert not (tmp_path / "calls").exists()
+
+
+def test_successor_is_sent_when_the_controller_is_back(last_shift: Path, programs: Path, tmp_path: Path) -> None:
+    down = "echo 'sbatch: error: Batch job submission failed: Unable to contact slurm controller' >&2; exit 1"
+    program(programs, "sbatch", f"if [ -e {tmp_path}/asked ]; then echo 21; else touch {tmp_path}/asked; {down}; fi")
+    assert drive(last_shift, "sleep", "60")[0].successor == "21"
+
+
+def test_successor_whose_acceptance_was_lost_is_not_sent_again(
+    last_shift: Path, programs: Path, tmp_path: Path
+) -> None:
+    program(programs, "squeue", "echo 20; echo 23")
+    assert drive(last_shift, "sleep", "60")[0].successor == "23"
+    assert not (tmp_path / "calls").exists()
+
+
+def test_driver_goes_on_where_its_successor_is_refused(last_shift: Path, programs: Path) -> None:
+    program(programs, "sbatch", "echo 'sbatch: error: Invalid account' >&2; exit 1")
+    own, status = drive(last_shift, "sh", "-c", "sleep 0.5; exit 3")
+    assert (own.successor, status) == ("", 3)
+
+
+def test_campaign_that_is_stopped_recalls_the_successor(last_shift: Path, programs: Path, tmp_path: Path) -> None:
+    program(programs, "scancel", f'echo "$@" > {tmp_path}/cancelled')
+    program(programs, "sbatch", f"kill -INT {os.getpid()}; echo 21")
+    drive(last_shift, "sh", "-c", "trap 'exit 7' INT; while :; do sleep 0.1; done")
+    assert (tmp_path / "cancelled").read_text() == "21\n"
+
+
+@pytest.mark.usefixtures("last_shift")
+def test_driver_that_waits_for_jobs_hands_on_too(programs: Path) -> None:
+    program(programs, "squeue", "echo '4|p_x'")
+    assert not slurm.settle_orphans("p", "wait", lambda _: None, shift.Shift().is_over)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "seconds"), [("2880", 172620), ("2-00:00:00", 172620), ("10", 420), ("4", 120), ("1", 30)]
+)
+def test_driver_hands_on_minutes_before_its_limit(programs: Path, tmp_path: Path, runtime: str, seconds: int) -> None:
+    program(programs, "sbatch", "echo 20")
+    program(programs, "sinfo", "echo 'cpu|infinite|64|250000|(null)'")
+    (tmp_path / "config.yaml").write_text(f"set-resources: {{driver: {{slurm_partition: cpu, runtime: {runtime}}}}}\n")
+    assert shift.submit_driver(tmp_path / "campaign", str(tmp_path), ["-n"]) == "20"
+    assert f"$(date +%s) + {seconds}))" in (tmp_path / "campaign" / shift.SCRIPT).read_text()
 
 
 # --- drivers ---------------------------------------------------------------------------------------------------------

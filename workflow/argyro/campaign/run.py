@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -24,13 +25,14 @@ from .folder import RUN_VARIABLE, campaign_folder, clear_leftovers, exclusive
 from .inputs import check_inputs
 from .report import make_report
 from .sbatch import LOG as SLURM_LOG
+from .shift import Shift, submit_driver
 from .slurm import (
     driver_environment,
     job_prefix,
+    profile_folder,
     require_shared,
     require_slurm,
     settle_orphans,
-    submit_driver,
     uses_slurm,
 )
 from .status import progress_table
@@ -41,6 +43,7 @@ LOOKING_ONLY = (
     *("--list-changes", "--lc", "--version", "-v"),
 )
 EXIT_WRONG_INPUT, EXIT_INTERRUPTED = 2, 130
+ENDING_SECONDS = 15.0  # that Snakemake has when the driver hands on
 
 
 def main(words: Sequence[str]) -> int:
@@ -65,7 +68,7 @@ def _run(line: CommandLine, words: Sequence[str]) -> int:
     folder = campaign_folder(config.campaign)
     if line.status or line.has(*LOOKING_ONLY):
         return _look(line, config, folder)
-    on_slurm = uses_slurm(_profile(line.profile), line.snakemake)
+    on_slurm = uses_slurm(profile_folder(line.profile), line.snakemake)
     if on_slurm:
         require_slurm(_say)
         require_shared([ROOT, Path(sys.prefix), folder])
@@ -73,14 +76,19 @@ def _run(line: CommandLine, words: Sequence[str]) -> int:
         return _submit(line, folder, words, on_slurm=on_slurm)
     prefix = job_prefix(folder) if on_slurm else ""
     with exclusive(folder), driving(folder, prefix, _teller(folder / SLURM_LOG)) as left:
-        if prefix or left:
-            settle_orphans(prefix or left, line.orphans, _say)
+        shift = Shift()
+        if (prefix or left) and not settle_orphans(prefix or left, line.orphans, _say, shift.is_over):
+            while not shift.hand_on(folder, _say):
+                time.sleep(shift.seconds_left() or 0.0)
+            return 0
         for sentence in clear_leftovers(folder):
             _say(sentence)
         file = folder / "config.yaml"
         _write_config(file, config)
         command = snakemake_command(line, folder, file)
-        status = _call(command, folder, on_slurm=on_slurm)
+        status = _call(command, folder, shift, on_slurm=on_slurm)
+        if shift.successor:
+            return 0
         if status != 0:
             _say(f"not finished (Snakemake's exit status {status}); run the same command again to go on from here")
             return status
@@ -94,7 +102,7 @@ def _submit(line: CommandLine, folder: Path, words: Sequence[str], *, on_slurm: 
     if not on_slurm:
         raise ConfigError("--submit sends the driver to Slurm: name a profile that does the same, --profile slurm")
     require_no_driver(folder)
-    job = submit_driver(folder, _profile(line.profile), words)
+    job = submit_driver(folder, profile_folder(line.profile), words)
     _say(
         f"the driver of the campaign is job {job}, its log {folder}/logs/driver-{job}.log; to see how far it is: "
         f"scripts/run --status; to stop it and its jobs: scancel --full --signal=INT {job}"
@@ -129,7 +137,7 @@ def _look(line: CommandLine, config: Config, folder: Path) -> int:
             if line.status:
                 print(progress_table([*command, "--summary"]))  # noqa: T201  asked for
                 return 0
-            return _call(command, folder)
+            return _call(command, folder, Shift())
 
 
 def snakemake_command(line: CommandLine, folder: Path, config_file: Path) -> list[str]:
@@ -141,7 +149,7 @@ def snakemake_command(line: CommandLine, folder: Path, config_file: Path) -> lis
         config_file: The whole configuration. It is passed with ``=``, as targets after it would be taken for files too.
     """
     command = [sys.executable, "-P", "-m", "snakemake", f"--snakefile={ROOT / 'Snakefile'}", f"--directory={folder}"]
-    profile = _profile(line.profile)
+    profile = profile_folder(line.profile)
     command += [f"--configfile={config_file}", f"--profile={profile}"]
     if uses_slurm(profile, line.snakemake):
         command.append(f"--slurm-jobname-prefix={job_prefix(folder)}")
@@ -163,13 +171,6 @@ def has_targets(line: CommandLine) -> bool:
     )
 
 
-def _profile(name: str | None) -> str:
-    """The folder of one of this checkout's profiles, local if none is named, else what the user gave."""
-    name = name or "local"
-    folder = ROOT / "profiles" / name
-    return str(folder) if "/" not in name and folder.is_dir() else name
-
-
 def _write_config(file: Path, config: Config) -> None:
     text = "# The whole configuration of this campaign, written by scripts/run.\n" + yaml.safe_dump(
         dump(config), sort_keys=False, allow_unicode=True
@@ -178,18 +179,38 @@ def _write_config(file: Path, config: Config) -> None:
         write_text(file, text)
 
 
-def _call(command: Sequence[str], folder: Path, *, on_slurm: bool = False) -> int:
+def _call(command: Sequence[str], folder: Path, shift: Shift, *, on_slurm: bool = False) -> int:
     """Run Snakemake, passing on a request to end; its exit status."""
     own = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     environment = (driver_environment() if on_slurm else os.environ | own) | {RUN_VARIABLE: str(folder)}
     # A group of its own: a terminal or a batch system signals whole groups, and Snakemake may hang when told twice
     process = subprocess.Popen(command, env=environment, process_group=0)  # noqa: S603  our own
+    told: list[int] = []
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
         process.send_signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, pass_on)
+    while True:
+        try:
+            return process.wait(None if told else shift.seconds_left())
+        except subprocess.TimeoutExpired:
+            if not told and shift.hand_on(folder, _say):
+                break
+    status = _end(process)
+    if told:  # in the meantime
+        shift.recall()
+    return status
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """End Snakemake and what it is about to submit, but not its jobs; its exit status."""
+    process.terminate()  # what has ended by now is noted, and nothing new begun
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(ENDING_SECONDS)
+    os.killpg(process.pid, signal.SIGKILL)
     return process.wait()
 
 

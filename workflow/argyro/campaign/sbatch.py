@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -76,9 +76,11 @@ class Partition:
 
 def main(words: Sequence[str]) -> int:
     """Submit a job; the exit status."""
-    request = read_request(words)
     campaign = Path(os.environ.get(RUN_VARIABLE) or ".")
-    if problem := impossible(request, known_partitions(campaign)):
+    partitions = known_partitions(campaign)
+    words = within_limits(words, partitions)
+    request = read_request(words)
+    if problem := impossible(request, partitions):
         return _refuse(problem)
     for pause in pauses():
         done = _call([_real("sbatch"), *words])
@@ -108,6 +110,24 @@ def read_request(words: Sequence[str]) -> Request:
     rule = re.sub(r"_wildcards_.*", "", found.comment.removeprefix("rule_")) or "unknown"
     gpus = max(found.gpus, found.gres)
     return Request(rule, found.partition, found.time, found.mem, found.cpus_per_task, gpus)
+
+
+def within_limits(words: Sequence[str], partitions: Mapping[str, Partition]) -> list[str]:
+    """The words of a job that is tried again, asking for no more memory and time than its partition allows.
+
+    Every attempt asks for more than the one before, whyever that failed: a node that went down is no reason to refuse
+    what has grown beyond the largest node. What the first attempt asks for is the user's, and stays.
+    """
+    words, request = list(words), read_request(words)
+    places = [partitions[name] for name in (request.partition or "").split(",") if name in partitions]
+    if not places or not re.search(r"--attempt (?!1\b)\d", " ".join(words)):
+        return words
+    minutes, megabytes = max(place.minutes for place in places), max(place.megabytes for place in places)
+    for names, allowed in ((("-t", "--time"), minutes), (("--mem",), megabytes)):
+        for position, word in enumerate(words[:-1]):
+            if word in names and words[position + 1].isdecimal():
+                words[position + 1] = str(min(int(words[position + 1]), allowed))
+    return words
 
 
 def _last_number(text: str) -> int:

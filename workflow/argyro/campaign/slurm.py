@@ -1,9 +1,8 @@
-"""Slurm as the launcher sees it: whether it can be used, jobs that outlived their driver, a driver as a job."""
+"""Slurm as the launcher sees it: whether it can be used, and jobs that outlived their driver."""
 
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import socket
 import subprocess
@@ -17,10 +16,7 @@ from typing import Any
 import yaml
 
 from argyro.common.errors import ArgyroError, MissingDependencyError
-from argyro.common.files import write_text
 from argyro.config.load import ROOT
-
-from .sbatch import impossible, known_partitions, read_request
 
 CALL_SECONDS = 60.0  # no client of Slurm takes longer
 POLL_SECONDS = 10.0  # between looks at jobs that are waited for
@@ -28,19 +24,6 @@ PAUSE_SECONDS = 10.0  # between attempts to reach a controller that is down
 PATIENCE_SECONDS = 3600.0  # until a controller is given up
 LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "ramfs", "overlay", "zfs", "f2fs", "squashfs"}
 SHARED_VARIABLE = "ARGYRO_SHARED"  # folders, separated by colons, that all nodes see though they look local
-DRIVER_DEFAULTS = {"runtime": 2880, "mem_mb": 3000}
-SUCCESSOR_SECONDS = 180  # before its time limit a driver sends its successor
-DRIVER_SCRIPT = """\
-#!/usr/bin/env bash
-#SBATCH {options}
-# The driver of a campaign, written by scripts/run --submit. It sends a successor before its time is over.
-set -m # the driver is to hear of a Ctrl-C: scancel --full --signal=INT JOB
-trap 'sbatch --dependency="afterany:$SLURM_JOB_ID" {script}' USR1
-trap : INT TERM
-{command} &
-while wait $!; status=$?; ((status > 128)) && kill -0 $! 2>/dev/null; do :; done
-exit "$status"
-"""
 
 
 class SlurmError(ArgyroError):
@@ -57,6 +40,13 @@ def uses_slurm(profile: str, words: Sequence[str]) -> bool:
     named = [after for word, after in pairwise(words) if word in {"--executor", "-e"}]
     named += [word.partition("=")[2] for word in words if word.startswith("--executor=")]
     return (named[-1] if named else settings_of_profile(profile).get("executor")) == "slurm"
+
+
+def profile_folder(name: str | None) -> str:
+    """The folder of one of this checkout's profiles, local if none is named, else what the user gave."""
+    name = name or "local"
+    folder = ROOT / "profiles" / name
+    return str(folder) if "/" not in name and folder.is_dir() else name
 
 
 def settings_of_profile(profile: str) -> dict[str, Any]:
@@ -90,14 +80,24 @@ def require_slurm(say: Callable[[str], None]) -> None:
             f"the profile sends jobs to Slurm, and there is no {', '.join(missing)} on PATH; log in to the cluster, or "
             "run on this machine with --profile local"
         )
+    _patiently("sinfo", "--noheader", "--format=%R", say=say)
+
+
+def _patiently(*words: str, say: Callable[[str], None]) -> str:
+    """What one of Slurm's programs prints, once the controller answers.
+
+    Raises:
+        SlurmError: it does not for an hour.
+    """
     waited = 0.0
-    while (answer := _client("sinfo", "--noheader", "--format=%R")).returncode != 0:
+    while (answer := call_slurm(*words)).returncode != 0:
         if waited == 0:
             say(f"Slurm's controller does not answer ({answer.stderr.strip()}); waiting for it, nothing is lost")
         if waited >= PATIENCE_SECONDS:
             raise SlurmError(f"Slurm's controller did not answer for an hour: {answer.stderr.strip()}")
         time.sleep(PAUSE_SECONDS)
         waited += PAUSE_SECONDS
+    return answer.stdout
 
 
 def require_shared(folders: Sequence[Path]) -> None:
@@ -128,7 +128,7 @@ def file_system(path: Path) -> str:
 
 def _is_only_node() -> bool:
     """Whether all nodes of the cluster are this machine."""
-    nodes = _client("scontrol", "--oneliner", "show", "nodes").stdout
+    nodes = call_slurm("scontrol", "--oneliner", "show", "nodes").stdout
     hosts = set(re.findall(r"NodeHostName=(\S+)", nodes))
     return hosts == {socket.gethostname().partition(".")[0]}
 
@@ -136,105 +136,56 @@ def _is_only_node() -> bool:
 # --- jobs without a driver -------------------------------------------------------------------------------------------
 
 
-def orphans(prefix: str) -> list[str]:
+def orphans(prefix: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
     """Numbers of a campaign's jobs that wait or run.
 
     Raises:
-        SlurmError: the queue cannot be seen.
+        SlurmError: the queue cannot be seen for an hour.
     """
-    answer = _client("squeue", "--me", "--noheader", "--format=%i|%j")
-    if answer.returncode != 0:
-        raise SlurmError(f"the queue cannot be seen: {answer.stderr.strip()}")
-    pairs = (line.strip().partition("|") for line in answer.stdout.splitlines())
+    queue = _patiently("squeue", "--me", "--noheader", "--format=%i|%j", say=say)
+    pairs = (line.strip().partition("|") for line in queue.splitlines())
     return [number for number, _, name in pairs if name.startswith(f"{prefix}_")]
 
 
-def settle_orphans(prefix: str, how: str, say: Callable[[str], None]) -> None:
+def settle_orphans(
+    prefix: str, how: str, say: Callable[[str], None], is_over: Callable[[], bool] = lambda: False
+) -> bool:
     """Wait for the jobs of a driver that is gone, or cancel them: a new driver would start them a second time.
 
     Args:
         prefix: Of the names of the campaign's jobs.
         how: ``wait`` or ``cancel``.
         say: Tells the user.
+        is_over: Whether there is no time left to wait.
+
+    Returns:
+        Whether they have ended.
     """
-    if not (left := orphans(prefix)):
-        return
+    if not (left := orphans(prefix, say)):
+        return True
     if how == "cancel":
         say(f"cancelling {len(left)} jobs of a driver that is gone: {' '.join(left)}")
-        _client("scancel", *left)
+        call_slurm("scancel", *left)
     else:
         say(
             f"waiting for {len(left)} jobs of a driver that is gone: {' '.join(left)}; to cancel them instead, press "
             "Ctrl-C and run scripts/run --orphans cancel"
         )
-    while orphans(prefix):
+    while orphans(prefix, say):
+        if is_over():
+            return False
         time.sleep(POLL_SECONDS)
+    return True
 
 
 def job_is_alive(number: str) -> bool:
     """Whether a job waits or runs; taken for granted where Slurm does not say."""
     if shutil.which("squeue") is None:
         return True
-    answer = _client("squeue", "--noheader", f"--jobs={number}", "--format=%T")
+    answer = call_slurm("squeue", "--noheader", f"--jobs={number}", "--format=%T")
     if answer.returncode != 0:
         return "invalid job id" not in answer.stderr.lower()
     return bool(answer.stdout.strip())
-
-
-# --- the driver as a job ---------------------------------------------------------------------------------------------
-
-
-def submit_driver(folder: Path, profile: str, words: Sequence[str]) -> str:
-    """Send the driver itself to Slurm, so that a campaign outlives the login session.
-
-    Args:
-        folder: The campaign's.
-        profile: Folder of Snakemake's profile; its ``set-resources`` say under ``driver`` what the job asks for.
-        words: What follows scripts/run.
-
-    Returns:
-        Number of the job.
-
-    Raises:
-        SlurmError: Slurm refuses it, or one is there.
-    """
-    name = f"{job_prefix(folder)}-driver"
-    answer = _client("squeue", "--me", "--noheader", f"--name={name}", "--format=%i")
-    if running := answer.stdout.split():
-        raise SlurmError(f"the campaign in {folder} has a driver already: job {running[0]}")
-    script = folder / "logs/driver.sh"
-    command = shlex.join([str(ROOT / "scripts/run"), *words])
-    options = driver_options(profile, name, folder / "logs/driver-%j.log")
-    if problem := impossible(read_request(options), known_partitions(folder)):
-        raise SlurmError(problem)
-    write_text(
-        script, DRIVER_SCRIPT.format(options=shlex.join(options), script=shlex.quote(str(script)), command=command)
-    )
-    answer = _client("sbatch", "--parsable", f"--chdir={Path.cwd()}", str(script))
-    if answer.returncode != 0:
-        raise SlurmError(
-            f"Slurm refuses the driver: {' '.join(answer.stderr.split())}; set what it asks for in {profile}, under "
-            "set-resources: driver"
-        )
-    return answer.stdout.strip().partition(";")[0]
-
-
-def driver_options(profile: str, name: str, log: Path) -> list[str]:
-    """Options of ``sbatch`` for the driver."""
-    settings = settings_of_profile(profile)
-    asked = _mapping(settings.get("default-resources")) | DRIVER_DEFAULTS
-    asked |= _mapping(_mapping(settings.get("set-resources")).get("driver"))
-    options = [f"--job-name={name}", f"--output={log}", "--open-mode=append", "--no-requeue", "--cpus-per-task=1"]
-    options.append("--comment=rule_driver")
-    options += [f"--time={asked['runtime']}", f"--mem={asked['mem_mb']}", f"--signal=B:USR1@{SUCCESSOR_SECONDS}"]
-    for key, option in (("slurm_partition", "partition"), ("slurm_account", "account"), ("qos", "qos")):
-        if key in asked:
-            options.append(f"--{option}={asked[key]}")
-    return options
-
-
-def _mapping(content: Any) -> dict[str, Any]:
-    return content if isinstance(content, dict) else {}
 
 
 def driver_environment() -> dict[str, str]:
@@ -243,7 +194,7 @@ def driver_environment() -> dict[str, str]:
     return mine | {"PATH": f"{ROOT / 'scripts/slurm'}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
-def _client(*words: str) -> subprocess.CompletedProcess[str]:
+def call_slurm(*words: str) -> subprocess.CompletedProcess[str]:
     """Call one of Slurm's programs; one that hangs is one that fails."""
     try:
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=CALL_SECONDS)  # noqa: S603
