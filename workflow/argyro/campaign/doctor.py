@@ -1,11 +1,12 @@
 """``scripts/doctor``: try what a campaign may need on a known answer, and say what each missing piece is for."""
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,14 +16,17 @@ from argyro.common.errors import ArgyroError
 from mtpcore.doctor import examine as examine_mtpcore
 
 from .folder import campaign_folder
+from .partitions import DEFAULT_WAIT_MINUTES, format_verdicts, try_partitions
+from .slurm import profile_folder
 
 TIMEOUT = 120.0  # seconds a check may take
 MINIMUM_DISK_GB = 5.0
+EXIT_WRONG_INPUT = 2
+DESCRIPTION = "Try what a campaign may need on a known answer, and say what each missing piece would be needed for."
 ENERGY_TOLERANCE = 0.01  # eV; codes of another version may differ by less, broken ones differ by more
 KNOWN_TBLITE_ENERGY = -28.194  # eV, H2 at 0.74 angstrom, GFN1-xTB (tblite 0.8.0)
 KNOWN_GPAW_ENERGY = -6.936  # eV, the same repeated every 4 to 4.5 angstrom, PW(300) (GPAW 26.7.0)
 KNOWN_SEVENNET_ENERGY = -3.687  # eV per atom, rock salt LiCl (sevenn 0.13.0)
-RANK_PROGRAM = "from mpi4py import MPI; print(MPI.COMM_WORLD.size)"
 GMSH_PROGRAM = """
 import gmsh
 gmsh.initialize()
@@ -115,8 +119,38 @@ def examine() -> Iterator[Finding]:
         yield carry_out(check)
 
 
-def main() -> int:
+def main(words: Sequence[str]) -> int:
     """Print all findings; 1 if something that every campaign needs does not work."""
+    parser = argparse.ArgumentParser(prog="scripts/doctor", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--profile", help="a profile for Slurm: try its partitions instead of this machine")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=DEFAULT_WAIT_MINUTES,
+        metavar="MINUTES",
+        help=f"how long a job may wait until it starts (default: {DEFAULT_WAIT_MINUTES:g})",
+    )
+    asked = parser.parse_args(list(words))
+    return _try_machine() if asked.profile is None else _try_partitions(asked.profile, asked.wait)
+
+
+def _try_partitions(profile: str, wait_minutes: float) -> int:
+    """Print what jobs in the partitions of a profile find; 1 if any is not as it should be."""
+
+    def say(text: str) -> None:
+        print(f"argyro: {text}", file=sys.stderr, flush=True)  # noqa: T201  talks to the user
+
+    try:
+        verdicts = try_partitions(profile_folder(profile), wait_minutes, say)
+    except ArgyroError as error:
+        say(f"error: {error}")
+        return EXIT_WRONG_INPUT
+    print(format_verdicts(verdicts))  # noqa: T201  asked for
+    return int(any(verdict.problems for verdict in verdicts))
+
+
+def _try_machine() -> int:
+    """Print what is found on this machine; 1 if something that every campaign needs does not work."""
     unfit = False
     for finding in examine():
         print(f"{finding.state:<8} {finding.topic}: {finding.text}", flush=True)  # noqa: T201  asked for
@@ -189,14 +223,6 @@ def _compiler() -> str:
     return path
 
 
-def _mpi() -> str:
-    ranks = 2
-    sizes = _output(mpi.command([sys.executable, "-P", "-c", RANK_PROGRAM], ranks)).split()
-    if sizes != [str(ranks)] * ranks:
-        raise UnfitError(f"{ranks} ranks see a world of {', '.join(sizes)}: the launcher belongs to another MPI")
-    return f"{ranks} ranks see each other ({mpi.command([], ranks)[0]})"
-
-
 def _gmsh() -> str:
     _expect(_python(GMSH_PROGRAM), "6.0 True")
     return "meshes a box"
@@ -249,7 +275,13 @@ CHECKS = (
     Check(
         "C++ compiler", _compiler, "building mtpcore, and DOLFINx's forms", "sudo apt-get install g++", required=True
     ),
-    Check("MPI", _mpi, "LAMMPS and DOLFINx on several cores", "unset ARGYRO_MPIEXEC, or see README.md", required=True),
+    Check(
+        "MPI",
+        mpi.try_ranks,
+        "LAMMPS and DOLFINx on several cores",
+        "unset ARGYRO_MPIEXEC, or see README.md",
+        required=True,
+    ),
     Check(
         "gmsh",
         _gmsh,
@@ -272,4 +304,4 @@ CHECKS = (
 )
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

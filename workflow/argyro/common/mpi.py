@@ -5,11 +5,16 @@ The system's ``mpirun`` would start N independent runs of one rank.
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .errors import MissingDependencyError
+
 LAUNCHER_VARIABLE = "ARGYRO_MPIEXEC"
+RANK_PROGRAM = "from mpi4py import MPI; print(MPI.COMM_WORLD.size)"
+TRIAL_SECONDS = 120.0  # that two ranks may take
 
 
 def command(program: Sequence[str], ranks: int) -> list[str]:
@@ -27,3 +32,24 @@ def command(program: Sequence[str], ranks: int) -> list[str]:
         return [*launcher, "-n", str(ranks), *program]
     own = Path(sys.prefix) / "bin/mpiexec"
     return [str(own), "-launcher", "fork", "-n", str(ranks), *program]
+
+
+def try_ranks(ranks: int = 2) -> str:
+    """Start ranks that say how many they are; how they were started.
+
+    Raises:
+        MissingDependencyError: they do not start, or do not see each other.
+    """
+    program = command([sys.executable, "-P", "-c", RANK_PROGRAM], ranks)
+    try:
+        done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=TRIAL_SECONDS)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MissingDependencyError(f"{ranks} ranks do not start: {error}") from None
+    if done.returncode != 0:
+        last = ((done.stderr or done.stdout).strip().splitlines() or ["no message"])[-1]
+        raise MissingDependencyError(f"{ranks} ranks fail with exit status {done.returncode}: {last}")
+    if (sizes := done.stdout.split()) != [str(ranks)] * ranks:
+        raise MissingDependencyError(
+            f"{ranks} ranks see a world of {', '.join(sizes)}: the launcher belongs to another MPI"
+        )
+    return f"{ranks} ranks see each other ({program[0]})"
