@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from argyro.campaign import rounds
+from argyro.campaign import actual, plan, plan_command, rounds
 from argyro.campaign.costs import SHIPPED, Measured, calibrated, read_benchmark, read_costs, seconds_of, write_costs
 from argyro.campaign.plan import planned
 from argyro.campaign.schedule import schedule, seconds_to_the_end
 from argyro.campaign.work import CELL_ATOMS, Work, cost_of_level
 from argyro.common.errors import FileError
+from argyro.common.files import read_json
 from argyro.config.load import load_files, preset_file
 from argyro.config.model import Config
 
@@ -72,7 +73,10 @@ def test_jobs_that_wait_for_each_other_are_found() -> None:
 
 
 def test_calibrated_costs_give_back_the_total_of_each_rule(tmp_path: Path) -> None:
-    ran = [Measured("run", work, 99.0, seconds, 200, 1) for work, seconds in ((10, 8.0), (100, 44.0), (1000, 700.0))]
+    ran = [
+        Measured("run", work, 99.0, seconds, seconds, 200, 1)
+        for work, seconds in ((10, 8.0), (100, 44.0), (1000, 700.0))
+    ]
     write_costs(tmp_path / "costs.csv", calibrated(ran, {"run": 2}), "a comment")
     cost = read_costs(tmp_path / "costs.csv")["run"]
     assert 2 * sum(seconds_of(cost, job.work) for job in ran) == pytest.approx(752, rel=1e-3)
@@ -118,7 +122,9 @@ def test_atoms_of_bulk_are_exact_and_those_of_boundaries_near(config: Config) ->
 
 def test_a_run_of_twice_the_length_is_twice_the_work(config: Config) -> None:
     wildcards = {"run": "Li6PS5I-bulk-2x2x2-a0"}
-    longer = load_files(preset_file("quickstart"), ["dynamics.production_ps=168"])
+    dynamics = config.dynamics
+    duration = 2 * dynamics.production_ps + dynamics.equilibration_ps
+    longer = load_files(preset_file("quickstart"), [f"dynamics.production_ps={duration}"])
     assert Work(longer).of("run_dynamics", wildcards) == pytest.approx(2 * Work(config).of("run_dynamics", wildcards))
 
 
@@ -174,3 +180,72 @@ def test_no_round_is_added_where_nothing_is_learned(config: Config) -> None:
     graph = [job for job in graph_before_the_first_run() if job["rule"] == "run_dynamics"]
     graph[0]["after"] = []
     assert rounds.with_rounds(graph, config, Work(config), rounds.most) == graph
+
+
+# --- plan against actual ---------------------------------------------------------------------------------------------
+
+
+def ran(folder: Path, rule: str, threads: int, wall: float, processor: float) -> dict[str, Any]:
+    """A job of a graph that has run, with its benchmark file."""
+    stage = {"build_bulk": "structures", "run_dynamics": "dynamics", "solve_voxels": "continuum"}[rule]
+    file = folder / f"benchmarks/{stage}/{rule}.tsv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"s\tmax_rss\tcpu_time\n{wall}\t400\t{processor}\n")
+    wildcards = {"run": "Li6PS5I-bulk-2x2x2-a0", "material": "Li6PS5I"}
+    job = {"rule": rule, "wildcards": wildcards, "threads": threads, "mem_mb": 1000, "gpu": 0, "after": []}
+    return job | {"outputs": [], "benchmark": str(file.relative_to(folder))}
+
+
+@pytest.mark.parametrize(
+    ("rule", "threads", "processor", "expected"),
+    [
+        ("build_bulk", 1, 12.0, 30.0),  # a program that it started was not seen to its end
+        ("build_bulk", 1, 31.0, 31.0),
+        ("run_dynamics", 4, 50.0, 120.0),  # ranks
+        ("solve_voxels", 8, 100.0, 100.0),  # threads of its own, fewer than 8 where there are fewer cores
+    ],
+)
+def test_a_job_costs_what_it_held(tmp_path: Path, rule: str, threads: int, processor: float, expected: float) -> None:
+    config = load_files(preset_file("quickstart"))
+    ((_, found),) = actual.measured(config, [ran(tmp_path, rule, threads, 30.0, processor)], tmp_path)
+    assert (found.core_seconds, found.busy_seconds, found.memory_mb) == (expected, processor, 400)
+
+
+def test_plan_lies_in_the_campaigns_folder_and_is_compared_after_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ARGYRO_RESULTS", str(tmp_path))
+    folder = tmp_path / "quickstart"
+    graph = [ran(folder, "build_bulk", 1, 36.0, 9.0), ran(folder, "solve_voxels", 8, 3.6, 9.0)]
+    graph.append(graph[0] | {"benchmark": "benchmarks/structures/not-yet.tsv"})
+    for module in (plan, actual):
+        monkeypatch.setattr(module, "read_graph", lambda *_: graph)
+    assert plan_command.main(["quickstart"]) == 0
+    content = read_json(folder / plan_command.NAME)
+    keys = ("stage", "jobs", "exact")
+    assert [[row[key] for key in keys] for row in content["stages"]] == [
+        ["structures", 2, True],
+        ["continuum", 1, True],
+    ]
+    assert content["actual"] is None
+    assert sum(row["core_hours"] for row in content["rules"]) == pytest.approx(content["total"]["core_hours"])
+
+    assert plan_command.main(["quickstart", "--actual"]) == 0
+    again = read_json(folder / plan_command.NAME)
+    assert again["stages"] == content["stages"]
+    rows = {row["stage"]: row for row in again["actual"]["stages"]}
+    assert rows["structures"]["core_hours"] == pytest.approx(0.01)
+    assert rows["structures"]["planned_core_hours"] == content["stages"][0]["core_hours"]
+    assert (rows["structures"]["jobs"], rows["structures"]["jobs_of"]) == (1, 2)
+    (bulk, _) = again["actual"]["rules"]
+    assert (bulk["rule"], bulk["mem_mb"], bulk["runtime"]) == ("build_bulk", 600, 5)
+    assert "build_bulk" in capsys.readouterr().out
+
+
+def test_campaign_that_never_ran_cannot_be_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ARGYRO_RESULTS", str(tmp_path))
+    monkeypatch.setattr(plan, "read_graph", lambda *_: graph_before_the_first_run())
+    assert plan_command.main(["quickstart", "--actual"]) == plan_command.EXIT_WRONG_INPUT
+    assert "has not run yet" in capsys.readouterr().err

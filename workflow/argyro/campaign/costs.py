@@ -45,7 +45,8 @@ class Measured:
         key: Where its costs belong.
         work: How much work it was.
         seconds: Of wall-clock time.
-        core_seconds: Of all its cores.
+        core_seconds: Of all cores that it held.
+        busy_seconds: Of its processor time, as far as it was seen.
         memory_mb: At its peak.
         files_mb: Of its declared files.
     """
@@ -54,6 +55,7 @@ class Measured:
     work: float
     seconds: float
     core_seconds: float
+    busy_seconds: float
     memory_mb: float
     files_mb: float
 
@@ -106,8 +108,6 @@ def _number(text: str | None, otherwise: float) -> float:
 
 def calibrated(measured: Sequence[Measured], threads: Mapping[str, int]) -> list[Cost]:
     """Costs from jobs that have run, so that the total of each rule is what it was.
-
-    Processor time counts, not the clock: what else a machine did is no part of a job.
 
     Args:
         measured: The jobs.

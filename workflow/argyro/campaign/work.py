@@ -30,6 +30,7 @@ SECONDS_PER_LABEL = {  # of 52 atoms, and the power by which it grows with the n
     "espresso": (95.0, 2.5),  # not measured: taken for GPAW's
     "vasp": (95.0, 2.5),  # not measured: taken for GPAW's
 }
+RANKED = {"relax_structure", "run_dynamics"}  # rules whose threads are MPI ranks
 LABEL_RULES = {"label", "label_candidates", "check_backend"}
 
 
