@@ -1,0 +1,87 @@
+// Neighbour lists: atoms are sorted into bins, each looks through the bins around its own. Many systems at once.
+#pragma once
+
+#include "device.cuh"
+
+constexpr int kListThreads = 128;
+
+// Cell of a system and its inverse, 9 numbers each, and the bins along each vector, the first bin and the reach in bins.
+DEVICE double dot3(const double* m, int column, const double* r) {
+  return r[0] * m[column] + r[1] * m[3 + column] + r[2] * m[6 + column];
+}
+
+// Moves atoms into their cell, counts the cells moved by, gives each its bin and remembers where it is.
+KERNEL(wrap_atoms, kListThreads,
+       (double* places, int* images, double* reference, const int* system, const double* cells, const double* inverses,
+        const int* bins, int count, long long* key),
+       (places, images, reference, system, cells, inverses, bins, count, key)) {
+  phase([&](int t) {
+    const int i = block_index() * kListThreads + t;
+    if (i >= count) return;
+    double* r = places + 4 * static_cast<long long>(i);
+    const double *cell = cells + 9 * system[i], *inverse = inverses + 9 * system[i];
+    const int* grid = bins + 8 * system[i];  // bins along a, b, c, first bin, reach along a, b, c, unused
+    int index[3];
+    double fraction[3];
+    for (int d = 0; d < 3; ++d) fraction[d] = dot3(inverse, d, r);
+    for (int d = 0; d < 3; ++d) {
+      const double whole = floor(fraction[d]);
+      if (whole != 0.0) {
+        images[3 * static_cast<long long>(i) + d] += static_cast<int>(whole);
+        for (int x = 0; x < 3; ++x) r[x] -= whole * cell[3 * d + x];
+      }
+      const int bin = static_cast<int>((fraction[d] - whole) * grid[d]);
+      index[d] = bin < 0 ? 0 : (bin >= grid[d] ? grid[d] - 1 : bin);
+    }
+    for (int x = 0; x < 3; ++x) reference[3 * static_cast<long long>(i) + x] = r[x];
+    const long long bin = grid[3] + (static_cast<long long>(index[0]) * grid[1] + index[1]) * grid[2] + index[2];
+    key[i] = bin * count + i;
+  });
+}
+
+// A bin's atoms are sorted[start[bin]] to sorted[start[bin + 1]]. An atom with more neighbours than there is room for
+// keeps none, and says how much room it needs.
+KERNEL(build_list, kListThreads,
+       (const double* places, const int* system, const double* cells, const int* bins, const long long* key,
+        const int* sorted, const int* start, int count, double reach, int capacity, unsigned* list, int* list_count,
+        int* needed, unsigned long long* closest),
+       (places, system, cells, bins, key, sorted, start, count, reach, capacity, list, list_count, needed, closest)) {
+  phase([&](int t) {
+    const int i = block_index() * kListThreads + t;
+    if (i >= count) return;
+    const double* cell = cells + 9 * system[i];
+    const int* grid = bins + 8 * system[i];
+    const int own = static_cast<int>(key[i] / count) - grid[3];
+    const int home[3] = {own / (grid[1] * grid[2]), own / grid[2] % grid[1], own % grid[2]};
+    unsigned* entries = list + static_cast<long long>(i) * capacity;
+    int found = 0;
+    double nearest = reach * reach;
+    for (int a = -grid[4]; a <= grid[4]; ++a)
+      for (int b = -grid[5]; b <= grid[5]; ++b)
+        for (int c = -grid[6]; c <= grid[6]; ++c) {
+          const int offset[3] = {a, b, c};
+          int index[3], image[3];
+          for (int d = 0; d < 3; ++d) {
+            const int at = home[d] + offset[d];
+            image[d] = at >= 0 ? at / grid[d] : -((grid[d] - 1 - at) / grid[d]);
+            index[d] = at - image[d] * grid[d];
+          }
+          const unsigned code = static_cast<unsigned>(image_code(image[0], image[1], image[2])) << kAtomBits;
+          const bool is_home = image[0] == 0 && image[1] == 0 && image[2] == 0;
+          const int bin = grid[3] + (index[0] * grid[1] + index[1]) * grid[2] + index[2];
+          for (int k = start[bin]; k < start[bin + 1]; ++k) {
+            const int j = sorted[k];
+            if (j == i && is_home) continue;
+            const unsigned entry = code | static_cast<unsigned>(j);
+            const double distance = square(separation(places, cell, i, entry));
+            if (!(distance < reach * reach)) continue;
+            nearest = distance < nearest ? distance : nearest;
+            if (found < capacity) entries[found] = entry;
+            ++found;
+          }
+        }
+    list_count[i] = found <= capacity ? found : 0;
+    raise_to(needed, found);
+    lower_to(closest, nearest);
+  });
+}

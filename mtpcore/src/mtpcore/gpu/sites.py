@@ -1,0 +1,279 @@
+"""Energies, forces, virials and extrapolation grades of systems on the card."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mtpcore._core import Potential
+from mtpcore.engine import Evaluation
+from mtpcore.errors import InvalidStructureError, MtpcoreError
+
+from .backend import Array, Backend, GpuError
+from .source import MOST, default_tile, shared_bytes, sites_source
+from .systems import Batch, NeighborLists, System, common_kernels
+from .tables import WORKERS, Schedule, Tables, contraction_program
+
+type FloatArray = npt.NDArray[np.float64]
+
+GRADE_TILE, GRADE_THREADS = 8, 128  # as in sites.cuh
+ROWS_AT_ONCE = 4096  # atoms whose rows of derivatives are held at a time
+FORCE_UNIT = 2.0**43
+LARGEST_FORCE = 8192.0  # eV/angstrom of a pair
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """A schedule on the card."""
+
+    entries: Array
+    pieces: Array
+    fixes: Array
+
+    @property
+    def arguments(self) -> list[Array]:
+        return [self.entries, self.pieces, self.fixes]
+
+
+class Sites:
+    """A potential's kernels and coefficients on the card.
+
+    Args:
+        backend: Where.
+        potential: A trained potential.
+        tile: Atoms that a block of threads works on, 1, 2, 4 or 8; None: as shared memory allows.
+
+    Raises:
+        GpuError: a block of one atom needs more shared memory than there is.
+    """
+
+    def __init__(self, backend: Backend, potential: Potential, *, tile: int | None = None) -> None:
+        self._backend, self.potential, self.tables = backend, potential, contraction_program(potential)
+        self.tile = tile or default_tile(self.tables, 96)
+        if shared_bytes(self.tables, self.tile, 96, rows=True) > MOST:
+            raise GpuError(f"a potential of {self.tables.moments} moments does not fit a GPU's shared memory")
+        self.kernels = backend.compile(sites_source(self.tables, self.tile))
+        xp = backend.xp
+        radial = potential.radial_coeffs.transpose(2, 3, 0, 1)
+        energies, weights = _leaf_weights(self.tables, potential.moment_coeffs)
+        leaf = self.tables.leaf_energy
+        self._coefficients = [
+            *(potential.min_dist, potential.max_dist, potential.scaling),
+            *(xp.asarray(np.ascontiguousarray(x)) for x in (radial, potential.species_coeffs, energies)),
+        ]
+        self._forward, self._backward = self._sums(self.tables.forward), self._sums(self.tables.backward)
+        self._leaf_values = self._sums(self.tables.leaf_values)
+        entries = leaf.pairs & np.uint32(0xFFFF) | leaf.ends.astype(np.uint32) << np.uint32(31)
+        self._leaf = [
+            xp.asarray(entries.ravel()),
+            xp.asarray((weights[leaf.pairs >> np.uint32(16)] * leaf.factors).ravel()),
+            *(xp.asarray(x.ravel()) for x in (leaf.pieces, leaf.fixes)),
+        ]
+        self._scalar_moment = xp.asarray(self.tables.scalar_moment)
+        self._panels: Array = None
+        if (active_set := potential.active_set) is not None and active_set.neighborhood_mode:
+            self._panels = xp.asarray(_panels(self.tables, active_set.inverse_transposed.T))
+
+    @property
+    def has_grades(self) -> bool:
+        """Whether the potential has an active set of neighbourhoods."""
+        return self._panels is not None
+
+    def _sums(self, schedule: Schedule) -> _Sums:
+        xp = self._backend.xp
+        entries = np.empty((*schedule.pairs.shape, 2), np.uint32)
+        entries[..., 0] = schedule.pairs
+        factors = np.where(schedule.ends, -schedule.factors, schedule.factors).astype(np.float32)
+        entries[..., 1] = factors.view(np.uint32)
+        return _Sums(*(xp.asarray(x.ravel()) for x in (entries, schedule.pieces, schedule.fixes)))
+
+    def _arguments(self, batch: Batch, lists: NeighborLists, order: Array) -> list[Any]:
+        return [
+            *(batch.places, batch.cells, batch.system, lists.entries, lists.counts, lists.capacity, order, len(order)),
+            *(*self._coefficients, *self._forward.arguments, *self._leaf, *self._backward.arguments),
+        ]
+
+    def _launch(self, name: str, lists: NeighborLists, count: int, arguments: list[Any], *, rows: bool) -> None:
+        shared = shared_bytes(self.tables, self.tile, lists.capacity, rows=rows)
+        if shared > MOST:
+            raise GpuError(
+                f"lists of {lists.capacity} neighbours and {self.tables.moments} moments need {shared} bytes of shared "
+                f"memory; a block has {MOST}: is the structure compressed, or the cutoff very long?"
+            )
+        self.kernels.launch(name, -(-count // self.tile), WORKERS * self.tile, arguments, shared=shared)
+
+    def add_forces(self, batch: Batch, lists: NeighborLists, out: "SiteResults", *, virial: bool) -> None:
+        """Set the site energies, add the forces in units of 1/FORCE_UNIT eV/angstrom, raise flags."""
+        found = [out.energies, out.forces, out.virials if virial else None, out.flags]
+        arguments = self._arguments(batch, lists, out.order) + found
+        self._launch("site_forces", lists, batch.atom_count, arguments, rows=False)
+
+    def grades(self, batch: Batch, lists: NeighborLists, plan: "GradePlan") -> Array:
+        """Extrapolation grade of every neighbourhood, shape (N,), on the card.
+
+        Raises:
+            MtpcoreError: the potential holds no active set of neighbourhoods.
+        """
+        if self._panels is None:
+            raise MtpcoreError(
+                "the potential holds no active set of neighbourhoods: read one from an .almtp file or select one first"
+            )
+        for chunk in plan.chunks:
+            arguments = [*self._arguments(batch, lists, chunk.order), *self._leaf_values.arguments]
+            arguments += [self._scalar_moment, plan.rows]
+            self._launch("site_rows", lists, len(chunk.order), arguments, rows=True)
+            self.kernels.launch(
+                "site_grades",
+                len(chunk.first),
+                GRADE_THREADS,
+                [
+                    *(plan.rows, chunk.first, chunk.count, chunk.species, chunk.order),
+                    *(self._panels, self.potential.parameter_count, plan.grades),
+                ],
+                shared=8 * GRADE_TILE * (self.tables.depth + GRADE_THREADS),
+            )
+        return plan.grades
+
+    def rows(self, batch: Batch, lists: NeighborLists) -> FloatArray:
+        """d(site energy)/d(parameters that its species has), shape (N, depth): for checks."""
+        xp = self._backend.xp
+        order = xp.arange(batch.atom_count, dtype=xp.int32)
+        rows = xp.zeros((batch.atom_count, self.tables.depth))
+        arguments = [*self._arguments(batch, lists, order), *self._leaf_values.arguments, self._scalar_moment, rows]
+        self._launch("site_rows", lists, batch.atom_count, arguments, rows=True)
+        return self._backend.to_host(rows)
+
+
+def _leaf_weights(tables: Tables, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Coefficients of moments that are scalars and factors, and weights of the pairs that make up the others."""
+    values = np.zeros(tables.moments + tables.leaves)
+    np.add.at(values, tables.scalar_moment, coefficients)
+    weights = np.zeros(max(1, len(tables.leaf_pairs)))
+    pair, leaf, factor = tables.leaf_terms.T
+    np.add.at(weights, pair, values[tables.moments + leaf] * factor)
+    return values[: tables.moments], weights
+
+
+def _panels(tables: Tables, inverse: FloatArray) -> FloatArray:
+    """Of the inverse active set, the rows that a site of each species meets, shape (species, depth, parameters)."""
+    block = tables.species * tables.radial * tables.radial_size
+    radial = tables.species * block
+    scalars = radial + tables.species + np.arange(len(tables.scalar_moment))
+    chosen = [np.concatenate([s * block + np.arange(block), [radial + s], scalars]) for s in range(tables.species)]
+    return np.ascontiguousarray(np.stack([inverse[rows] for rows in chosen]))
+
+
+class SiteResults:
+    """Where results for a batch go.
+
+    Attributes:
+        energies: eV, shape (N,).
+        forces: Whole numbers of 1/FORCE_UNIT eV/angstrom, shape (N, 3).
+        virials: xx, yy, zz, yz, xz, xy, eV, shape (N, 6).
+        flags: Whether a force was out of bounds; whether a pair was closer than min_dist.
+    """
+
+    def __init__(self, backend: Backend, batch: Batch) -> None:
+        xp, count = backend.xp, batch.atom_count
+        self.order = xp.arange(count, dtype=xp.int32)
+        self.energies = xp.zeros(count)
+        self.forces = xp.zeros((count, 3), dtype=xp.int64)
+        self.virials = xp.zeros((count, 6))
+        self.flags = xp.zeros(2, dtype=xp.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chunk:
+    """Atoms graded at once: their order, and tiles of one species each."""
+
+    order: Array
+    first: Array
+    count: Array
+    species: Array
+
+
+class GradePlan:
+    """Memory for grading, and the order in which a batch's atoms are graded: species by species."""
+
+    def __init__(self, backend: Backend, batch: Batch, depth: int) -> None:
+        xp = backend.xp
+        self.grades = xp.zeros(batch.atom_count)
+        self.rows = xp.zeros((min(ROWS_AT_ONCE, batch.atom_count), depth))
+        self.chunks = []
+        order = np.argsort(batch.types, kind="stable").astype(np.int32)
+        for begin in range(0, len(order), ROWS_AT_ONCE):
+            part = order[begin : begin + ROWS_AT_ONCE]
+            tiles = _tiles(batch.types[part])
+            self.chunks.append(_Chunk(xp.asarray(part), *(xp.asarray(column) for column in tiles.T.copy())))
+
+
+def _tiles(types: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """First atom, number of atoms and species of tiles, from the sorted species of atoms."""
+    tiles = []
+    for species in np.unique(types):
+        begin, end = np.searchsorted(types, [species, species + 1])
+        tiles += [(first, min(GRADE_TILE, end - first), species) for first in range(begin, end, GRADE_TILE)]
+    return np.array(tiles, np.int32)
+
+
+class GpuEngine:
+    """Energies, forces, virials and grades of single structures or batches of them, as `mtpcore.Engine` gives them.
+
+    Args:
+        potential: A trained potential.
+        backend: Where.
+        tile: See `Sites`.
+    """
+
+    def __init__(self, potential: Potential, backend: Backend, *, tile: int | None = None) -> None:
+        self._backend = backend
+        self.sites = Sites(backend, potential, tile=tile)
+        self._common = common_kernels(backend)
+
+    def _lists(self, systems: Sequence[System]) -> tuple[Batch, NeighborLists]:
+        batch = Batch(self._backend, systems, self.sites.tables.species)
+        cutoff = self.sites.potential.max_dist
+        lists = NeighborLists(self._backend, self._common, batch, cutoff=cutoff, skin=0.0)
+        lists.build()
+        return batch, lists
+
+    def evaluate(self, systems: Sequence[System]) -> list[Evaluation]:
+        """Energy, forces and virial of each system; close pairs are not listed.
+
+        Raises:
+            InvalidStructureError: atoms coincide, a cell is too small, or forces are beyond 8192 eV/angstrom a pair.
+            UnknownSpeciesError: a type outside the potential's species.
+        """
+        batch, lists = self._lists(systems)
+        out = SiteResults(self._backend, batch)
+        self.sites.add_forces(batch, lists, out, virial=True)
+        host = self._backend.to_host
+        if host(out.flags)[0]:
+            raise InvalidStructureError(f"forces above {LARGEST_FORCE:g} eV/angstrom: atoms are far too close")
+        energies, forces, virials = host(out.energies), host(out.forces) / FORCE_UNIT, host(out.virials)
+        parts = [slice(a, b) for a, b in zip(batch.first_atom[:-1], batch.first_atom[1:], strict=True)]
+        return [
+            Evaluation(float(energies[p].sum()), energies[p], forces[p], _tensor(virials[p].sum(axis=0)), [])
+            for p in parts
+        ]
+
+    def grades(self, systems: Sequence[System]) -> list[FloatArray]:
+        """Extrapolation grades of each system's neighbourhoods, shape (N,).
+
+        Raises:
+            MtpcoreError: the potential holds no active set of neighbourhoods.
+        """
+        batch, lists = self._lists(systems)
+        plan = GradePlan(self._backend, batch, self.sites.tables.depth)
+        grades = self._backend.to_host(self.sites.grades(batch, lists, plan))
+        return np.split(grades, batch.first_atom[1:-1])
+
+
+def _tensor(voigt: FloatArray) -> FloatArray:
+    tensor = np.empty((3, 3))
+    for value, (i, j) in zip(voigt, VOIGT, strict=True):
+        tensor[i, j] = tensor[j, i] = value
+    return tensor
