@@ -372,6 +372,17 @@ def test_driver_whose_job_has_ended_is_gone(programs: Path, tmp_path: Path, monk
         assert left == "p"
 
 
+def test_driver_that_slurm_starts_again_on_another_node_takes_over(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "SETTLING", 0.0)
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    leave_driver(tmp_path / "c", age=5, slurm_job="12")
+    program(programs, "squeue", "echo RUNNING")
+    with driver.driving(tmp_path / "c", "p") as left:
+        assert left == "p"
+
+
 def test_driver_beats_while_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "HEARTBEAT", 0.01)
     heard: list[int] = []

@@ -96,8 +96,8 @@ def _life_sign(driver: dict[str, Any], file: Path) -> str:
     """Why a driver counts as alive; nothing if it is gone."""
     if driver.get("host") == socket.gethostname():
         return ""  # it would hold the lock
-    if (job := driver.get("slurm_job")) and not job_is_alive(str(job)):
-        return ""
+    if (job := driver.get("slurm_job")) and (job == os.environ.get("SLURM_JOB_ID") or not job_is_alive(str(job))):
+        return ""  # of the same job: its node went down, and Slurm started it again
     age = _now_on_disk(file.parent) - file.stat().st_mtime
     return f"its last heartbeat was {age:.0f} s ago" if age < STALE else ""
 

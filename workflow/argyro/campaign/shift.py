@@ -145,7 +145,8 @@ def driver_name(folder: Path) -> str:
 def driver_options(profile: str, name: str, log: Path) -> list[str]:
     """Options of ``sbatch`` for the driver."""
     asked = asked_for_driver(profile)
-    options = [f"--job-name={name}", f"--output={log}", "--open-mode=append", "--no-requeue", "--cpus-per-task=1"]
+    options = [f"--job-name={name}", f"--output={log}", "--open-mode=append", "--cpus-per-task=1"]
+    options.append("--requeue")  # where its node goes down; it finds the jobs that it had
     options += ["--comment=rule_driver", f"--time={asked['runtime']}", f"--mem={asked['mem_mb']}"]
     return options + places(asked)
 
