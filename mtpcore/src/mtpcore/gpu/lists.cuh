@@ -10,30 +10,33 @@ DEVICE double dot3(const double* m, int column, const double* r) {
   return r[0] * m[column] + r[1] * m[3 + column] + r[2] * m[6 + column];
 }
 
-// Moves atoms into their cell, counts the cells moved by, gives each its bin and remembers where it is.
+// Gives each atom its bin. Atoms of systems whose lists are stale are moved into their cell, the cells moved by are
+// counted, and where the atoms are is remembered; those of others stay as they are, so that no system depends on others.
 KERNEL(wrap_atoms, kListThreads,
        (double* places, int* images, double* reference, const int* system, const double* cells, const double* inverses,
-        const int* bins, int count, long long* key),
-       (places, images, reference, system, cells, inverses, bins, count, key)) {
+        const int* bins, const int* stale, int count, long long* key),
+       (places, images, reference, system, cells, inverses, bins, stale, count, key)) {
   phase([&](int t) {
     const int i = block_index() * kListThreads + t;
     if (i >= count) return;
     double* r = places + 4 * static_cast<long long>(i);
     const double *cell = cells + 9 * system[i], *inverse = inverses + 9 * system[i];
     const int* grid = bins + 8 * system[i];  // bins along a, b, c, first bin, reach along a, b, c, unused
+    const bool is_stale = stale[system[i]] != 0;
     int index[3];
     double fraction[3];
     for (int d = 0; d < 3; ++d) fraction[d] = dot3(inverse, d, r);
     for (int d = 0; d < 3; ++d) {
       const double whole = floor(fraction[d]);
-      if (whole != 0.0) {
+      if (whole != 0.0 && is_stale) {
         images[3 * static_cast<long long>(i) + d] += static_cast<int>(whole);
         for (int x = 0; x < 3; ++x) r[x] -= whole * cell[3 * d + x];
       }
       const int bin = static_cast<int>((fraction[d] - whole) * grid[d]);
       index[d] = bin < 0 ? 0 : (bin >= grid[d] ? grid[d] - 1 : bin);
     }
-    for (int x = 0; x < 3; ++x) reference[3 * static_cast<long long>(i) + x] = r[x];
+    if (is_stale)
+      for (int x = 0; x < 3; ++x) reference[3 * static_cast<long long>(i) + x] = r[x];
     const long long bin = grid[3] + (static_cast<long long>(index[0]) * grid[1] + index[1]) * grid[2] + index[2];
     key[i] = bin * count + i;
   });
@@ -42,13 +45,13 @@ KERNEL(wrap_atoms, kListThreads,
 // A bin's atoms are sorted[start[bin]] to sorted[start[bin + 1]]. An atom with more neighbours than there is room for
 // keeps none, and says how much room it needs.
 KERNEL(build_list, kListThreads,
-       (const double* places, const int* system, const double* cells, const int* bins, const long long* key,
-        const int* sorted, const int* start, int count, double reach, int capacity, unsigned* list, int* list_count,
-        int* needed, unsigned long long* closest),
-       (places, system, cells, bins, key, sorted, start, count, reach, capacity, list, list_count, needed, closest)) {
+       (const double* places, const int* system, const double* cells, const int* bins, const int* stale,
+        const long long* key, const int* sorted, const int* start, int count, double reach, int capacity, unsigned* list,
+        int* list_count, int* needed, unsigned long long* closest),
+       (places, system, cells, bins, stale, key, sorted, start, count, reach, capacity, list, list_count, needed, closest)) {
   phase([&](int t) {
     const int i = block_index() * kListThreads + t;
-    if (i >= count) return;
+    if (i >= count || !stale[system[i]]) return;
     const double* cell = cells + 9 * system[i];
     const int* grid = bins + 8 * system[i];
     const int own = static_cast<int>(key[i] / count) - grid[3];

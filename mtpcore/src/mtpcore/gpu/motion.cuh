@@ -87,15 +87,19 @@ DEVICE bool is_covered(double moved, double slack) { return slack > 0.0 && moved
 
 DEVICE double from_units(long long whole) { return static_cast<double>(whole) / kForceUnit; }
 
-// Half a kick, a drift, and whether an atom has gone so far since the lists were made that these may miss a neighbour.
+// Half a kick, a drift (of systems that are moving), and whether an atom has gone so far since the lists were made that these may miss a neighbour.
 KERNEL(first_half, kMotionThreads,
        (double* places, double* velocity, long long* force, const double* mass, const int* system, const double* scale,
-        const double* reference, const double* slack, double timestep, int count, int* stale),
-       (places, velocity, force, mass, system, scale, reference, slack, timestep, count, stale)) {
+        const double* reference, const double* slack, const int* moving, double timestep, int count, int* stale),
+       (places, velocity, force, mass, system, scale, reference, slack, moving, timestep, count, stale)) {
   phase([&](int t) {
     const int i = block_index() * kMotionThreads + t;
     if (i >= count) return;
     const int s = system[i];
+    if (!moving[s]) {
+      for (int d = 0; d < 3; ++d) force[3 * static_cast<long long>(i) + d] = 0;
+      return;
+    }
     const double kick = 0.5 * timestep * (1.0 / kMassUnit) / mass[i];
     double moved = 0.0;
     for (int d = 0; d < 3; ++d) {
@@ -107,21 +111,21 @@ KERNEL(first_half, kMotionThreads,
       moved += (*x - reference[at]) * (*x - reference[at]);
       force[at] = 0;
     }
-    if (!is_covered(moved, slack[s])) raise_to(stale, 1);
+    if (!is_covered(moved, slack[s])) raise_to(&stale[s], 1);
   });
 }
 
 // The other half of the kick, and the kinetic energy of each block of atoms of one system.
 KERNEL(second_half, kSumThreads,
-       (double* velocity, const long long* force, const double* mass, const int* block_first, const int* block_count,
-        double timestep, double* energy),
-       (velocity, force, mass, block_first, block_count, timestep, energy)) {
+       (double* velocity, const long long* force, const double* mass, const int* system, const int* moving,
+        const int* block_first, const int* block_count, double timestep, double* energy),
+       (velocity, force, mass, system, moving, block_first, block_count, timestep, energy)) {
   double* shared = shared_memory();
   phase([&](int t) {
     double twice = 0.0;
     if (t < block_count[block_index()]) {
       const int i = block_first[block_index()] + t;
-      const double kick = 0.5 * timestep * (1.0 / kMassUnit) / mass[i];
+      const double kick = moving[system[i]] ? 0.5 * timestep * (1.0 / kMassUnit) / mass[i] : 0.0;
       for (int d = 0; d < 3; ++d) {
         const long long at = 3 * static_cast<long long>(i) + d;
         const double v = velocity[at] + kick * from_units(force[at]);
@@ -141,13 +145,13 @@ KERNEL(second_half, kSumThreads,
   });
 }
 
-// Kinetic energy of each system, and the factor its velocities are to be multiplied by. A system has five numbers:
-// kinetic energy after the thermostat, energy the thermostats took, largest temperature, spare, spare.
+// Kinetic energy of each system, and the factor its velocities are to be multiplied by. A system has three
+// numbers: kinetic energy after the thermostat, energy that thermostat and barostat took, temperature.
 KERNEL(end_step, 32,
-       (const double* energy, const int* first_block, const int* atoms, const unsigned long long* seeds,
-        const double* temperatures, double fraction, double decay, unsigned long long step, double* scale,
-        double* numbers),
-       (energy, first_block, atoms, seeds, temperatures, fraction, decay, step, scale, numbers)) {
+       (const double* energy, const int* first_block, const int* atoms, const int* moving,
+        const unsigned long long* seeds, const double* temperatures, double fraction, double decay,
+        unsigned long long step, double* scale, double* numbers),
+       (energy, first_block, atoms, moving, seeds, temperatures, fraction, decay, step, scale, numbers)) {
   double* shared = shared_memory();
   const int s = block_index();
   phase([&](int t) {
@@ -161,7 +165,7 @@ KERNEL(end_step, 32,
     for (int k = 0; k < 32; ++k) kinetic += shared[k];
     const double freedom = 3.0 * atoms[s] - 3.0;
     double factor = 1.0;
-    if (decay < 1.0 && kinetic > 0.0) {  // decay = exp(-timestep / time constant); 1: no thermostat
+    if (decay < 1.0 && kinetic > 0.0 && moving[s]) {  // decay = exp(-timestep / time constant); 1: no thermostat
       const double target = temperatures[2 * s] + fraction * (temperatures[2 * s + 1] - temperatures[2 * s]);
       const double wanted = 0.5 * kBoltzmann * target * freedom;
       Random random(seeds[s], step, kThermostat);
@@ -171,10 +175,9 @@ KERNEL(end_step, 32,
     }
     const double after = factor * factor * kinetic;
     scale[s] = factor;
-    numbers[5 * s] = after;
-    numbers[5 * s + 1] += kinetic - after;
-    const double temperature = 2.0 * after / (freedom * kBoltzmann);
-    if (temperature > numbers[5 * s + 2]) numbers[5 * s + 2] = temperature;
+    numbers[3 * s] = after;
+    numbers[3 * s + 1] += kinetic - after;
+    numbers[3 * s + 2] = 2.0 * after / (freedom * kBoltzmann);
   });
 }
 
@@ -188,51 +191,75 @@ KERNEL(apply_scale, kMotionThreads, (double* velocity, const double* scale, cons
   });
 }
 
-// Sums over each system: potential energy, virial (6), momentum flux sum of m v v (6), mass and first moment of the
-// atoms that are framework (4), kinetic energy. Unwrapped places are places + images of the cell.
-constexpr int kSums = 18;
-KERNEL(sum_systems, kSumThreads,
-       (const double* places, const double* velocity, const double* mass, const int* images, const double* cells,
-        const double* site_energy, const double* virial, const int* is_framework, const int* first_atom, double* sums),
-       (places, velocity, mass, images, cells, site_energy, virial, is_framework, first_atom, sums)) {
-  double* shared = shared_memory();  // [thread]
-  const int s = block_index(), begin = first_atom[s], end = first_atom[s + 1];
-  const double* cell = cells + 9 * s;
-  for (int what = 0; what < kSums; ++what) {
-    phase([&](int t) {
-      double sum = 0.0;
-      for (int i = begin + t; i < end; i += kSumThreads) {
-        const double* v = velocity + 3 * static_cast<long long>(i);
-        if (what == 0) {
-          sum += site_energy[i];
-        } else if (what < 7) {
-          sum += virial[6 * static_cast<long long>(i) + what - 1];
-        } else if (what < 13) {
-          const int k = what - 7, a = k < 3 ? k : (k == 3 ? 1 : 0), b = k < 3 ? k : (k == 5 ? 1 : 2);
-          sum += kMassUnit * mass[i] * v[a] * v[b];
-        } else if (what < 17) {
-          if (!is_framework[i]) continue;
-          double x = 1.0;
-          if (what > 13) {
-            const int d = what - 14;
-            const int* n = images + 3 * static_cast<long long>(i);
-            x = places[4 * static_cast<long long>(i) + d] + (n[0] * cell[d] + n[1] * cell[3 + d] + n[2] * cell[6 + d]);
-          }
-          sum += mass[i] * x;
-        } else {
-          sum += 0.5 * kMassUnit * mass[i] * (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
-        }
-      }
-      shared[t] = sum;
-    });
-    for (int half = kSumThreads / 2; half > 0; half /= 2)
-      phase([&](int t) {
-        if (t < half) shared[t] += shared[t + half];
-      });
-    phase([&](int t) {
-      if (t == 0) sums[kSums * s + what] = shared[0];
-    });
+// Sums over each system: potential energy, virial (6), sum of m v v (6), mass and first moment of the atoms that are
+// framework (4), kinetic energy. Unwrapped places are places + images of the cell. First of each atom,
+constexpr int kSums = 18, kSumParts = 8, kSystemThreads = 32 * kSums;
+DEVICE void add_atom(const double* place, const double* v, double mass, const int* images, const double* cell,
+                     double energy, const double* virial, bool is_framework, double* sums) {
+  sums[0] = energy;
+  for (int k = 0; k < 6; ++k) {
+    const int a = k < 3 ? k : (k == 3 ? 1 : 0), b = k < 3 ? k : (k == 5 ? 1 : 2);
+    sums[1 + k] = virial[k];
+    sums[7 + k] = kMassUnit * mass * v[a] * v[b];
   }
+  sums[13] = is_framework ? mass : 0.0;
+  for (int d = 0; d < 3; ++d)
+    sums[14 + d] = is_framework ? mass * (place[d] + (images[0] * cell[d] + images[1] * cell[3 + d] + images[2] * cell[6 + d]))
+                                : 0.0;
+  sums[17] = 0.5 * kMassUnit * mass * (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+}
+
+// ... of each block of atoms of one system,
+KERNEL(sum_blocks, kSumThreads,
+       (const double* places, const double* velocity, const double* mass, const int* images, const double* cells,
+        const double* site_energy, const double* virial, const int* is_framework, const int* system,
+        const int* block_first, const int* block_count, double* block_sums),
+       (places, velocity, mass, images, cells, site_energy, virial, is_framework, system, block_first, block_count,
+        block_sums)) {
+  constexpr int kLine = kSumThreads + 1;
+  double *shared = shared_memory(), *parts = shared + kSums * kLine;
+  phase([&](int t) {
+    double sums[kSums];
+    for (int what = 0; what < kSums; ++what) sums[what] = 0.0;
+    if (t < block_count[block_index()]) {
+      const long long i = block_first[block_index()] + t;
+      add_atom(places + 4 * i, velocity + 3 * i, mass[i], images + 3 * i, cells + 9 * system[i], site_energy[i],
+               virial + 6 * i, is_framework[i] != 0, sums);
+    }
+    for (int what = 0; what < kSums; ++what) shared[what * kLine + t] = sums[what];
+  });
+  phase([&](int t) {
+    if (t >= kSums * kSumParts) return;
+    const double* line = shared + t / kSumParts * kLine + t % kSumParts * (kSumThreads / kSumParts);
+    double sum = 0.0;
+    for (int k = 0; k < kSumThreads / kSumParts; ++k) sum += line[k];
+    parts[t] = sum;
+  });
+  phase([&](int t) {
+    if (t >= kSums) return;
+    double sum = 0.0;
+    for (int k = 0; k < kSumParts; ++k) sum += parts[t * kSumParts + k];
+    block_sums[static_cast<long long>(block_index()) * kSums + t] = sum;
+  });
+}
+
+// ... and of the blocks of each system.
+KERNEL(sum_systems, kSystemThreads, (const double* block_sums, const int* first_block, double* sums),
+       (block_sums, first_block, sums)) {
+  double* shared = shared_memory();
+  const int s = block_index();
+  phase([&](int t) {
+    double sum = 0.0;
+    for (int b = first_block[s] + t / kSums; b < first_block[s + 1]; b += 32)
+      sum += block_sums[static_cast<long long>(b) * kSums + t % kSums];
+    shared[t] = sum;
+  });
+  phase([&](int t) {
+    if (t >= kSums) return;
+    double sum = 0.0;
+    for (int k = 0; k < 32; ++k) sum += shared[k * kSums + t];
+    sums[kSums * s + t] = sum;
+  });
 }
 
 // How much each system's x, y and z are to be stretched, from its sums. Each length L follows
@@ -242,8 +269,8 @@ KERNEL(sum_systems, kSumThreads,
 KERNEL(choose_stretch, 1,
        (const double* sums, const double* temperatures, double fraction, const unsigned long long* seeds,
         unsigned long long step, int coupling, double pressure, double rate, double interval, double reach,
-        double cutoff, double* cells, double* since_lists, double* slack, double* stretch),
-       (sums, temperatures, fraction, seeds, step, coupling, pressure, rate, interval, reach, cutoff, cells,
+        double cutoff, const int* moving, double* cells, double* since_lists, double* slack, double* stretch),
+       (sums, temperatures, fraction, seeds, step, coupling, pressure, rate, interval, reach, cutoff, moving, cells,
         since_lists, slack, stretch)) {
   phase([&](int) {
     const int s = block_index();
@@ -260,7 +287,9 @@ KERNEL(choose_stretch, 1,
     double smallest = 1.0;
     for (int d = 0; d < 3; ++d) {
       double change = 0.0;
-      if (coupling == 1)  // a third of what ln V changes by
+      if (!moving[s])
+        change = 0.0;
+      else if (coupling == 1)  // a third of what ln V changes by
         change = rate * ((found[0] + found[1] + found[2]) / 3.0 - pressure) * interval + spread * noise[0] / sqrt(3.0);
       else if (coupling == 3 || d == 2)
         change = rate * (found[d] - pressure) * interval + spread * noise[d];
@@ -293,14 +322,6 @@ KERNEL(stretch_atoms, kMotionThreads,
       velocity[at] /= factor;
       moved += (*x - reference[at]) * (*x - reference[at]);
     }
-    if (!is_covered(moved, slack[system[i]])) raise_to(stale, 1);
-  });
-}
-
-// Forces in eV/angstrom.
-KERNEL(read_forces, kMotionThreads, (const long long* force, double* out, int count), (force, out, count)) {
-  phase([&](int t) {
-    const int i = block_index() * kMotionThreads + t;
-    if (i < count) out[i] = from_units(force[i]);
+    if (!is_covered(moved, slack[system[i]])) raise_to(&stale[system[i]], 1);
   });
 }

@@ -3,7 +3,8 @@
 // A block works on kTile atoms. Its threads are dealt to neighbours where neighbours are independent (radial functions,
 // forces), to monomials where neighbours are summed (basic moments), and to shares of the products of moments, kTile
 // atoms side by side, where moments are contracted. Neighbours are taken kThreads at a time, so that shared memory does
-// not depend on their number; the last such part is kept from the way forwards to the way back.
+// not depend on their number: mostly a block has one such part, which is kept from the way forwards to the way back.
+// Every sum goes on from one part to the next in the order of the list: which atoms share a block changes no bit.
 #pragma once
 
 #include "device.cuh"
@@ -276,7 +277,7 @@ DEVICE void add_moments(const Shared& s, int part) {
                 iz = kPowersAt + (monomial[2] ? 2 * kDegree + monomial[2] : 0);
       double sum[kRadial];
       UNROLL
-      for (int mu = 0; mu < kRadial; ++mu) sum[mu] = 0.0;
+      for (int mu = 0; mu < kRadial; ++mu) sum[mu] = mu < radial ? s.moment[(kMonomialBasic[m] + mu) * kTile + a] : 0.0;
       const int end = part_end(s, a, part);
       for (int p = part_begin(s, a, part); p < end; ++p) {
         const double* record = s.record + p * kRecord;
@@ -287,7 +288,7 @@ DEVICE void add_moments(const Shared& s, int part) {
       }
       UNROLL
       for (int mu = 0; mu < kRadial; ++mu)
-        if (mu < radial) s.moment[(kMonomialBasic[m] + mu) * kTile + a] += sum[mu];
+        if (mu < radial) s.moment[(kMonomialBasic[m] + mu) * kTile + a] = sum[mu];
     }
   });
 }
@@ -317,8 +318,8 @@ DEVICE void contract_back(const Sites& in, const Shared& s) {
                     s.scratch);
 }
 
-// Forces of one part of the neighbours; the record then holds the integers added and the separation. Flags say whether
-// a force was out of bounds, and whether a pair was closer than min_dist.
+// Forces of one part of the neighbours; the record then holds the integers added and the separation. Flags of
+// each system say whether a force was out of bounds, and whether a pair was closer than min_dist.
 DEVICE void pull_forces(const Sites& in, const Shared& s, int part, long long* force, int* flags) {
   phase([&](int t) {
     const int p = part * kThreads + t;
@@ -327,7 +328,6 @@ DEVICE void pull_forces(const Sites& in, const Shared& s, int part, long long* f
     const double* powers = record + kPowersAt;
     const int a = s.pair[p] / in.capacity;
     const double inverse = record[kInverse];
-    if (inverse * in.min_dist > 1.0) raise_to(&flags[1], 1);
     double unit[3] = {1.0, 1.0, 1.0}, f[kRadial], pull[kRadial], gradient[3];
     if (kDegree > 0) {
       for (int d = 0; d < 3; ++d) unit[d] = powers[d * kDegree + 1];
@@ -351,10 +351,11 @@ DEVICE void pull_forces(const Sites& in, const Shared& s, int part, long long* f
     const double dot = gradient[0] * unit[0] + gradient[1] * unit[1] + gradient[2] * unit[2];
     const int j = atom_of(in.list[static_cast<long long>(in.order[block_index() * kTile + a]) * in.capacity +
                                   s.pair[p] % in.capacity]);
+    if (inverse * in.min_dist > 1.0) raise_to(&flags[2 * in.system[j] + 1], 1);
     for (int d = 0; d < 3; ++d) {
       double g = along * unit[d] + (gradient[d] - dot * unit[d]) * inverse;
       if (!(fabs(g) < kLargestForce)) {  // NaN, too
-        raise_to(&flags[0], 1);
+        raise_to(&flags[2 * in.system[j]], 1);
         g = 0.0;
       }
       const long long whole = to_integer(g * kForceUnit);
@@ -374,20 +375,17 @@ DEVICE void sum_forces(const Sites& in, const Shared& s, int part, long long* fo
       const int i = in.order[block_index() * kTile + a], end = part_end(s, a, part);
       const int left = what < 6 ? what : what - 6, row = left < 3 ? left : (left == 3 ? 1 : 0),
                 column = left < 3 ? left : (left == 5 ? 1 : 2);
+      double* own = virial ? &virial[6 * static_cast<long long>(i) + what] : nullptr;
       long long whole = 0;
-      double sum = 0.0;
       if (what >= 6)
         for (int p = part_begin(s, a, part); p < end; ++p)
           whole += reinterpret_cast<const long long*>(s.record + p * kRecord)[left];
       else if (virial)
         for (int p = part_begin(s, a, part); p < end; ++p) {
           const double* record = s.record + p * kRecord;
-          sum -= static_cast<double>(reinterpret_cast<const long long*>(record)[row]) * record[3 + column];
+          *own -= static_cast<double>(reinterpret_cast<const long long*>(record)[row]) / kForceUnit * record[3 + column];
         }
-      if (what >= 6)
-        add_integer(&force[3 * static_cast<long long>(i) + left], whole);
-      else if (virial)
-        virial[6 * static_cast<long long>(i) + what] += sum / kForceUnit;
+      if (what >= 6) add_integer(&force[3 * static_cast<long long>(i) + left], whole);
     }
   });
 }
@@ -425,8 +423,8 @@ KERNEL(site_forces, kThreads,
       for (int k = 0; k < 6; ++k) virial[6 * static_cast<long long>(i) + k] = 0.0;
   });
   contract_back(in, s);
-  for (int part = parts - 1; part >= 0; --part) {
-    if (part != parts - 1) fill_records(in, s, part);
+  for (int part = 0; part < parts; ++part) {
+    if (parts > 1) fill_records(in, s, part);
     pull_forces(in, s, part, force, flags);
     sum_forces(in, s, part, force, virial);
   }
@@ -498,8 +496,8 @@ KERNEL(site_rows, kThreads,
       rows[static_cast<long long>(at) * kDepth + place] = value;
     }
   });
-  for (int part = parts - 1; part >= 0; --part) {
-    if (part != parts - 1) fill_records(in, s, part);
+  for (int part = 0; part < parts; ++part) {
+    if (parts > 1) fill_records(in, s, part);
     pull_rows(in, s, part);
     phase([&](int t) {
       for (int task = t; task < kRadialParameters * kTile; task += kThreads) {
@@ -507,12 +505,13 @@ KERNEL(site_rows, kThreads,
         if (at >= count) continue;
         const int kind = place / (kRadial * kRadialSize), mu = place / kRadialSize % kRadial, k = place % kRadialSize;
         const int end = part_end(s, a, part);
-        double sum = 0.0;
+        double* own = &rows[static_cast<long long>(at) * kDepth + place];
+        double sum = *own;
         for (int p = part_begin(s, a, part); p < end; ++p) {
           const double* record = s.record + p * kRecord;
           if (static_cast<int>(record[kKindAt]) == kind) sum += record[mu] * record[kRadial + k];
         }
-        rows[static_cast<long long>(at) * kDepth + place] += sum;
+        *own = sum;
       }
     });
   }

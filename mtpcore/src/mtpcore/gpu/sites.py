@@ -51,7 +51,7 @@ class Sites:
     """
 
     def __init__(self, backend: Backend, potential: Potential, *, tile: int | None = None) -> None:
-        self._backend, self.potential, self.tables = backend, potential, contraction_program(potential)
+        self.backend, self.potential, self.tables = backend, potential, contraction_program(potential)
         self.tile = tile or default_tile(self.tables, 96)
         if shared_bytes(self.tables, self.tile, 96, rows=True) > MOST:
             raise GpuError(f"a potential of {self.tables.moments} moments does not fit a GPU's shared memory")
@@ -83,7 +83,7 @@ class Sites:
         return self._panels is not None
 
     def _sums(self, schedule: Schedule) -> _Sums:
-        xp = self._backend.xp
+        xp = self.backend.xp
         entries = np.empty((*schedule.pairs.shape, 2), np.uint32)
         entries[..., 0] = schedule.pairs
         factors = np.where(schedule.ends, -schedule.factors, schedule.factors).astype(np.float32)
@@ -139,12 +139,12 @@ class Sites:
 
     def rows(self, batch: Batch, lists: NeighborLists) -> FloatArray:
         """d(site energy)/d(parameters that its species has), shape (N, depth): for checks."""
-        xp = self._backend.xp
+        xp = self.backend.xp
         order = xp.arange(batch.atom_count, dtype=xp.int32)
         rows = xp.zeros((batch.atom_count, self.tables.depth))
         arguments = [*self._arguments(batch, lists, order), *self._leaf_values.arguments, self._scalar_moment, rows]
         self._launch("site_rows", lists, batch.atom_count, arguments, rows=True)
-        return self._backend.to_host(rows)
+        return self.backend.to_host(rows)
 
 
 def _leaf_weights(tables: Tables, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -173,7 +173,7 @@ class SiteResults:
         energies: eV, shape (N,).
         forces: Whole numbers of 1/FORCE_UNIT eV/angstrom, shape (N, 3).
         virials: xx, yy, zz, yz, xz, xy, eV, shape (N, 6).
-        flags: Whether a force was out of bounds; whether a pair was closer than min_dist.
+        flags: Whether a force of a system was out of bounds, and a pair closer than min_dist, shape (S, 2).
     """
 
     def __init__(self, backend: Backend, batch: Batch) -> None:
@@ -182,7 +182,7 @@ class SiteResults:
         self.energies = xp.zeros(count)
         self.forces = xp.zeros((count, 3), dtype=xp.int64)
         self.virials = xp.zeros((count, 6))
-        self.flags = xp.zeros(2, dtype=xp.int32)
+        self.flags = xp.zeros((batch.system_count, 2), dtype=xp.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +251,7 @@ class GpuEngine:
         out = SiteResults(self._backend, batch)
         self.sites.add_forces(batch, lists, out, virial=True)
         host = self._backend.to_host
-        if host(out.flags)[0]:
+        if host(out.flags)[:, 0].any():
             raise InvalidStructureError(f"forces above {LARGEST_FORCE:g} eV/angstrom: atoms are far too close")
         energies, forces, virials = host(out.energies), host(out.forces) / FORCE_UNIT, host(out.virials)
         parts = [slice(a, b) for a, b in zip(batch.first_atom[:-1], batch.first_atom[1:], strict=True)]

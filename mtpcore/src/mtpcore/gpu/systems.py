@@ -19,6 +19,7 @@ ATOMS_MOST = 2**24  # that an entry of a list can name
 FARTHEST_IMAGE = 2  # along each cell vector
 OTHER_BYTES = 320  # of an atom, besides its list: places, velocity, force, virial, and what building lists takes
 CLOSEST = 1e-6  # angstrom
+START_CAPACITY = 64  # of a list
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +120,7 @@ class NeighborLists:
         reference: Positions at the last build, shape (N, 3).
         slack: Distance atoms of each system may move from there, shape (S,).
         since: How much x, y and z of each system were stretched since, shape (S, 3).
+        stale: Whether the lists of a system have to be made anew, shape (S,).
         closest: Shortest distance found by the last build, angstrom; None: none shorter than the lists reach.
         builds: How many.
     """
@@ -135,10 +137,11 @@ class NeighborLists:
         self.since = xp.ones((batch.system_count, 3))
         self.closest: float | None = None
         self.builds = 0
+        self.stale = xp.ones(batch.system_count, dtype=xp.int32)
         self._key = xp.zeros(batch.atom_count, dtype=xp.int64)
 
     def build(self) -> None:
-        """Wrap all atoms into their cells and find their neighbours.
+        """Wrap the atoms of systems that are stale into their cells and find their neighbours.
 
         Raises:
             InvalidStructureError: two atoms coincide, or a cell is too small.
@@ -156,15 +159,17 @@ class NeighborLists:
             THREADS,
             [
                 *(batch.places, batch.images, self.reference, batch.system, batch.cells, inverses, device_bins),
-                *(batch.atom_count, self._key),
+                *(self.stale, batch.atom_count, self._key),
             ],
         )
         order = xp.argsort(self._key)  # keys differ: one order
         ordered = self._key[order] // batch.atom_count
         start = xp.searchsorted(ordered, xp.arange(bin_count + 1, dtype=xp.int64)).astype(xp.int32)
         self._fill(device_bins, order.astype(xp.int32), start)
-        self.slack.fill(0.5 * (self.reach - self.cutoff))
-        self.since.fill(1.0)
+        stale = self.stale > 0
+        self.slack[stale] = 0.5 * (self.reach - self.cutoff)
+        self.since[stale] = 1.0
+        self.stale.fill(0)
         self.builds += 1
 
     def _fill(self, bins: Array, order: Array, start: Array) -> None:
@@ -172,7 +177,7 @@ class NeighborLists:
         xp, batch = self._backend.xp, self._batch
         while True:
             if self.capacity == 0:
-                self._make_room(64)
+                self._make_room(START_CAPACITY)
             needed = xp.zeros(1, dtype=xp.int32)
             closest = xp.full(1, np.iinfo(np.int64).max, dtype=xp.int64)
             self._kernels.launch(
@@ -180,8 +185,8 @@ class NeighborLists:
                 -(-batch.atom_count // THREADS),
                 THREADS,
                 [
-                    *(batch.places, batch.system, batch.cells, bins, self._key, order, start, batch.atom_count),
-                    *(self.reach, self.capacity, self.entries, self.counts, needed, closest),
+                    *(batch.places, batch.system, batch.cells, bins, self.stale, self._key, order, start),
+                    *(batch.atom_count, self.reach, self.capacity, self.entries, self.counts, needed, closest),
                 ],
             )
             most = int(self._backend.to_host(needed)[0])
@@ -195,8 +200,7 @@ class NeighborLists:
 
     def _make_room(self, capacity: int) -> None:
         xp, count = self._backend.xp, self._batch.atom_count
-        self.entries = None  # gives its memory back first
-        self.capacity = -(-capacity // 8) * 8
+        old, self.capacity = self.entries, -(-capacity // 8) * 8
         free, total = self._backend.memory()
         per_atom = bytes_per_atom(self.capacity)
         if 4 * self.capacity * count > free:
@@ -205,6 +209,8 @@ class NeighborLists:
                 f"{total / 1e9:.1f} GB of {self._backend.name} are free: at most about {free // per_atom} atoms fit"
             )
         self.entries = xp.zeros((count, self.capacity), dtype=xp.uint32)
+        if old is not None:  # lists of systems that are not stale stay
+            self.entries[:, : old.shape[1]] = old
 
 
 def bytes_per_atom(capacity: int) -> int:
