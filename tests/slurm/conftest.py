@@ -6,12 +6,13 @@ there, and are skipped where one is.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,43 @@ SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName=c[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{second}] CPUs=4 RealMemory=6000
 NodeName=g1 NodeHostname={host} NodeAddr=127.0.0.1 Port={third} CPUs=4 RealMemory=6000 Gres=gpu:a100:2
-PartitionName=cpu Nodes=c[1-2] Default=YES MaxTime=02:00:00 State=UP
-PartitionName=gpu Nodes=g1 MaxTime=02:00:00 State=UP
+PartitionName=cpu Nodes=c[1-2] Default=YES MaxTime=12:00:00 State=UP
+PartitionName=gpu Nodes=g1 MaxTime=12:00:00 State=UP
+PartitionName=night Nodes=g1 MaxTime=12:00:00 State=DOWN
 """
+
+
+FORMAT = "%i|%T|%P|%N|%S|%e|%j|%k"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job by Slurm's records.
+
+    Attributes:
+        number: Of the job.
+        state: As ``COMPLETED``.
+        partition: Where it was sent.
+        node: Where it ran; empty if it did not.
+        start: When, as ISO date; ``N/A`` before.
+        end: When it ended, as ISO date.
+        name: Of the job.
+        comment: For Snakemake's jobs the rule and the wildcards.
+    """
+
+    number: str
+    state: str
+    partition: str
+    node: str
+    start: str
+    end: str
+    name: str
+    comment: str
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule."""
+        return self.comment.removeprefix("rule_").partition("_wildcards_")[0]
 
 
 @dataclass(frozen=True)
@@ -67,22 +102,34 @@ class Cluster:
         """Output of one of Slurm's programs."""
         return subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout
 
-    def jobs(self) -> list[dict[str, str]]:
-        """All jobs that there were: id, name, state, partition, comment, and nodes."""
-        names = ("id", "name", "state", "partition", "nodes", "comment")
-        lines = self.command("squeue", "--noheader", "--states=all", "--format=%i|%j|%T|%P|%N|%k").splitlines()
-        return [dict(zip(names, line.split("|", 5), strict=True)) for line in lines]
+    def jobs(self) -> list[Job]:
+        """All jobs that there were, in the order of their submission."""
+        names = [field.name for field in fields(Job)]
+        lines = self.command("squeue", "--noheader", "--states=all", f"--format={FORMAT}").splitlines()
+        found = [Job(**dict(zip(names, line.split("|", len(names) - 1), strict=True))) for line in lines]
+        return sorted(found, key=lambda job: int(job.number))
 
-    def suspend_jobs(self) -> None:
-        """Halt all jobs that run, as a scheduler does that lets others pass."""
-        self.command("scontrol", "suspend", *self._numbers("RUNNING"))
+    def suspend(self, job: Job) -> None:
+        """Halt a job, as a scheduler does that lets others pass."""
+        self.command("scontrol", "suspend", job.number)
 
-    def resume_jobs(self) -> None:
-        """Let halted jobs go on."""
-        self.command("scontrol", "resume", *self._numbers("SUSPENDED"))
+    def resume(self, job: Job) -> None:
+        """Let a halted job go on."""
+        self.command("scontrol", "resume", job.number)
 
-    def _numbers(self, state: str) -> list[str]:
-        return [job["id"] for job in self.jobs() if job["state"] == state]
+    def power_off(self, node: str) -> None:
+        """End a node at once, with all that runs there, and let the controller know."""
+        steps = [f"slurmstepd: [{job.number}." for job in self.jobs() if job.node == node]
+        daemon = int((self.folder / f"slurmd-{node}.pid").read_text())
+        lost = [daemon, *(pid for pid in _processes() if _command_line(pid).startswith(tuple(steps)))]
+        for pid in [*lost, *_descendants(lost)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.command("scontrol", "update", f"nodename={node}", "state=down", "reason=power")
+
+    def power_on(self, node: str) -> None:
+        """Start a node again."""
+        _start(["slurmd", "-N", node], self.folder / f"slurmd-{node}.pid")
 
     def stop_controller(self) -> None:
         """End the controller, as in maintenance; nodes and jobs go on."""
@@ -125,6 +172,30 @@ def _end(pid_file: Path) -> None:
             time.sleep(0.05)
         if Path(f"/proc/{pid}").exists():
             os.kill(pid, 9)
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+
+
+def _command_line(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+def _descendants(ancestors: list[int]) -> list[int]:
+    """Children, their children, and so on."""
+    parents = {}
+    for pid in _processes():
+        with suppress(OSError):
+            parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    found: list[int] = []
+    newest = ancestors
+    while newest:
+        newest = [pid for pid, parent in parents.items() if parent in newest]
+        found += newest
+    return found
 
 
 def _start_daemons(folder: Path) -> None:
