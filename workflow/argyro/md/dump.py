@@ -45,6 +45,25 @@ def read_dump(path: Path) -> Iterator[DumpFrame]:
                 return
 
 
+def append_frame(path: Path, frame: DumpFrame) -> None:
+    """Append a frame to a dump, as LAMMPS would.
+
+    Args:
+        path: The file, which may not be there yet.
+        frame: Its cell is lower triangular.
+    """
+    cell = frame.cell
+    xy, xz, yz = cell[1, 0], cell[2, 0], cell[2, 1]
+    low, high = min(0.0, xy, xz, xy + xz), max(0.0, xy, xz, xy + xz)
+    bounds = (low, cell[0, 0] + high, min(0.0, yz), cell[1, 1] + max(0.0, yz), 0.0, cell[2, 2])
+    count, width = frame.columns.shape
+    head = struct.pack("<q10siiqqi", -len(MAGIC), MAGIC, 1, 2, frame.step, count, 1)
+    head += struct.pack("<6i6d3d", *(0,) * 6, *bounds, xy, xz, yz)
+    head += struct.pack("<iibii", width, 0, 0, 0, 1) + struct.pack("<i", frame.columns.size)
+    with path.open("ab") as file:
+        file.write(head + frame.columns.astype("<f8").tobytes())
+
+
 def _read_frame(file: BinaryIO, path: Path) -> DumpFrame:
     """Layout: DumpCustom::header_binary and Dump::write of LAMMPS, revision 2."""
     (marker,) = _unpack(file, "<q")

@@ -60,10 +60,7 @@ def write_data(path: Path, atoms: Atoms, species: Sequence[str]) -> None:
     Raises:
         DynamicsError: an element is none of the species, or the structure is not periodic in all directions.
     """
-    if strange := sorted(set(atoms.get_chemical_symbols()) - set(species)):
-        raise DynamicsError(f"the potential knows {', '.join(species)}, not {', '.join(strange)}")
-    if not atoms.pbc.all():
-        raise DynamicsError("molecular dynamics needs a structure that is periodic in all three directions")
+    check_structure(atoms, species)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_lammps_data(
         path,
@@ -76,6 +73,18 @@ def write_data(path: Path, atoms: Atoms, species: Sequence[str]) -> None:
         reduce_cell=False,
         prismobj=orientation(atoms),
     )
+
+
+def check_structure(atoms: Atoms, species: Sequence[str]) -> None:
+    """Refuse what cannot be run.
+
+    Raises:
+        DynamicsError: an element is none of the species, or the structure is not periodic in all directions.
+    """
+    if strange := sorted(set(atoms.get_chemical_symbols()) - set(species)):
+        raise DynamicsError(f"the potential knows {', '.join(species)}, not {', '.join(strange)}")
+    if not atoms.pbc.all():
+        raise DynamicsError("molecular dynamics needs a structure that is periodic in all three directions")
 
 
 def orientation(atoms: Atoms) -> Prism:

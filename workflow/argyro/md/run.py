@@ -16,14 +16,15 @@ from argyro.common.tables import join_tables
 
 from .deck import RESTART
 from .harvest import FINAL_FILE, SNAPSHOTS_FILE, THERMO_FILE, Status, trajectory_name
+from .job import Engine, Job
 from .lammps import PotentialFile
-from .segment import RECORD, SCRATCH, Job, SegmentRecord, read_record, run_segment
+from .segment import RECORD, SCRATCH, SegmentRecord, read_record, run_segment
 from .settings import RunSettings
 from .trajectory import Trajectory, join_trajectories
 
 logger = logging.getLogger(__name__)
 RUN_FILE, SEGMENTS, TRAJECTORIES = "run.json", "segments", "trajectory"
-PACKAGES = ("mtpcore", "lammps")
+PACKAGES = ("mtpcore", "lammps")  # lammps takes no part in a run on a GPU, but is in every environment
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,14 @@ class RunResult:
 
 
 def run_md(
-    atoms: Atoms, potential: PotentialFile, settings: RunSettings, folder: Path, *, seed: int, ranks: int = 1
+    atoms: Atoms,
+    potential: PotentialFile,
+    settings: RunSettings,
+    folder: Path,
+    *,
+    seed: int,
+    ranks: int = 1,
+    engine: Engine = "lammps",
 ) -> RunResult:
     """Run molecular dynamics, or what is left of it.
 
@@ -102,16 +110,18 @@ def run_md(
         folder: Its own; gets ``run.json``, ``thermo.parquet``, ``trajectory/STREAM.parquet``, ``final.extxyz``,
             ``restart`` and, where structures were kept for their grade, ``snapshots.extxyz``.
         seed: Of velocities and thermostat.
-        ranks: Processes; results agree to the last bit only for the same number.
+        ranks: Processes; results agree to the last bit only for the same number. A GPU takes one.
+        engine: ``lammps``, or ``gpu``: on an NVIDIA GPU.
 
     Returns:
         How it went: a run that ends early is a result, not an error.
 
     Raises:
-        DynamicsError: LAMMPS does not take the structure, the potential or the settings.
+        DynamicsError: the engine does not take the structure, the potential or the settings.
+        MissingDependencyError: the engine is not installed, or there is no GPU.
     """
-    identity = _identity(atoms, potential, settings, seed)
-    job = Job(atoms, potential, settings, seed, ranks, identity)
+    identity = _identity(atoms, potential, settings, seed, engine)
+    job = Job(atoms, potential, settings, seed, ranks, identity, engine)
     if (result := _finished(folder, identity)) is not None:
         return result
     done = _segments(folder / SEGMENTS, identity)
@@ -135,9 +145,10 @@ def read_run(folder: Path) -> RunResult:
     return RunResult(folder=folder, **{name: content[name] for name in names})
 
 
-def _identity(atoms: Atoms, potential: PotentialFile, settings: RunSettings, seed: int) -> str:
+def _identity(atoms: Atoms, potential: PotentialFile, settings: RunSettings, seed: int, engine: Engine) -> str:
     return sha256_of_json(
-        {
+        ({} if engine == "lammps" else {"engine": engine})
+        | {
             "structure": format_structure(atoms),
             "potential": [sha256_of_file(potential.path), potential.species],
             "settings": asdict(settings),
@@ -215,6 +226,7 @@ def _record(job: Job, folder: Path, records: list[SegmentRecord], digests: dict[
         "atoms": len(job.atoms),
         "seed": job.seed,
         "ranks": job.ranks,
+        "engine": job.engine,
         "settings": asdict(job.settings),
         "potential_sha256": sha256_of_file(job.potential.path),
         "species": list(job.potential.species),

@@ -1,4 +1,7 @@
-"""One segment of a run: a fresh LAMMPS process from one checkpoint to the next, published in one step."""
+"""One segment of a run: from one checkpoint to the next, published in one step.
+
+LAMMPS runs it as a fresh process; on a GPU it starts from nothing but the checkpoint, too.
+"""
 
 import shutil
 import tempfile
@@ -6,40 +9,17 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ase import Atoms
-
 from argyro.common.files import read_json, write_json
 from argyro.common.randomness import seed_for
 
 from . import harvest
 from .deck import RESTART, lammps_seed, segment_deck
 from .harvest import Status
-from .lammps import DATA, OUTPUT, BurstError, PotentialFile, run_lammps, write_data
-from .settings import RunSettings
+from .job import Job
+from .lammps import DATA, OUTPUT, BurstError, run_lammps, write_data
 
 RECORD = "segment.json"
 SCRATCH = ".segment-"
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run, as all its segments need to know it.
-
-    Attributes:
-        atoms: Where it starts.
-        potential: What drives it.
-        settings: How.
-        seed: Of all that is random.
-        ranks: Processes.
-        identity: Hash of all that determines the result.
-    """
-
-    atoms: Atoms
-    potential: PotentialFile
-    settings: RunSettings
-    seed: int
-    ranks: int
-    identity: str
 
 
 @dataclass(frozen=True)
@@ -89,12 +69,10 @@ def run_segment(job: Job, segments: Path, previous: Path | None) -> Path:
     segments.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=segments))
     first_step = 0
-    if previous is None:
-        write_data(scratch / DATA, job.atoms, job.potential.species)
-    else:
+    if previous is not None:
         first_step = read_record(previous).last_step
         shutil.copyfile(previous / RESTART, scratch / f"{RESTART}.in")
-    printed, burst = _run(job, scratch, first_step)
+    printed, burst = ENGINES[job.engine](job, scratch, first_step)
     left = harvest.harvest(scratch, job.atoms, job.settings, first_step=first_step, printed=printed, burst=burst)
     seconds = time.monotonic() - began
     record = SegmentRecord(identity=job.identity, first_step=first_step, seconds=seconds, **asdict(left))
@@ -104,8 +82,10 @@ def run_segment(job: Job, segments: Path, previous: Path | None) -> Path:
     return folder
 
 
-def _run(job: Job, scratch: Path, first_step: int) -> tuple[str, str]:
+def _run_lammps(job: Job, scratch: Path, first_step: int) -> tuple[str, str]:
     """What LAMMPS printed, and how the system flew apart, if it did."""
+    if first_step == 0:
+        write_data(scratch / DATA, job.atoms, job.potential.species)
     deck = segment_deck(
         job.potential,
         job.settings,
@@ -117,3 +97,13 @@ def _run(job: Job, scratch: Path, first_step: int) -> tuple[str, str]:
         return run_lammps(scratch, deck, ranks=job.ranks), ""
     except BurstError as error:
         return (scratch / OUTPUT).read_text(encoding="utf-8", errors="replace"), str(error)
+
+
+def _run_gpu(job: Job, scratch: Path, first_step: int) -> tuple[str, str]:
+    """The same, on a GPU."""
+    from .gpu import run_on_gpu  # noqa: PLC0415  what LAMMPS does without
+
+    return run_on_gpu([job], [scratch], first_step)[0]
+
+
+ENGINES = {"lammps": _run_lammps, "gpu": _run_gpu}

@@ -41,6 +41,9 @@ class Backend(Protocol):
     xp: Any
     name: str
 
+    def __hash__(self) -> int:
+        """A device is itself only."""
+
     def compile(self, source: str) -> Kernels:
         """Kernels of a source text."""
 

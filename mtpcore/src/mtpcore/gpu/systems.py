@@ -22,6 +22,10 @@ CLOSEST = 1e-6  # angstrom
 START_CAPACITY = 64  # of a list
 
 
+class SmallCellError(InvalidStructureError):
+    """A cell so small that atoms beyond its second image are neighbours."""
+
+
 @dataclass(frozen=True, eq=False)
 class System:
     """A periodic structure of N atoms.
@@ -227,14 +231,17 @@ def _bins(cells: FloatArray, reach: float) -> tuple[IntArray, int]:
     """Bins of each system along its cell vectors, its first bin and how many bins the reach spans; and their number.
 
     Raises:
-        InvalidStructureError: a cell is so small that images beyond the second would be neighbours.
+        SmallCellError: images beyond the second would be neighbours.
+        InvalidStructureError: a cell is none.
     """
+    if not np.isfinite(cells).all() or (np.abs(np.linalg.det(cells)) < CLOSEST).any():
+        raise InvalidStructureError("a cell has lost its volume, or its vectors are no numbers")
     rows = np.zeros((len(cells), 8), np.int32)
     total = 0
     for row, cell in zip(rows, cells, strict=True):
         heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
         if (small := heights.min()) * FARTHEST_IMAGE < reach:
-            raise InvalidStructureError(
+            raise SmallCellError(
                 f"a cell is {small:.2f} angstrom high; neighbours within {reach:g} angstrom need at least "
                 f"{reach / FARTHEST_IMAGE:.2f}: repeat the cell"
             )
