@@ -8,11 +8,16 @@ import pandas as pd
 import pytest
 from docutils.core import publish_parts
 
+from argyro.campaign.checks import checks
 from argyro.campaign.crate import crate
 from argyro.campaign.manifest import content_hash, manifest
 from argyro.campaign.overview import overview, read_campaign
 from argyro.campaign.rst import escaped, table
-from argyro.campaign.statements import Statement, statements, unresolved
+from argyro.campaign.statements import Statement, statements
+from argyro.campaign.timing import PLAN, plan_and_actual, stage_time
+from argyro.campaign.unresolved import unresolved
+from argyro.common.files import write_json
+from argyro.config.figures import FiguresConfig
 from argyro.config.model import Config
 
 D = "D_cm2_per_s"
@@ -40,6 +45,8 @@ def runs(*broken: int) -> pd.DataFrame:
         [
             {
                 "structure": f"s{k}",
+                "repeat": 0,
+                "replica": 1,
                 "temperature_K": 600.0,
                 "broken_bonds": count,
                 "incomplete_units": 0,
@@ -109,12 +116,59 @@ def test_missing_tables_are_not_resolved() -> None:
 
 
 def test_every_unresolved_row_is_told_with_its_reason() -> None:
-    table_ = pd.DataFrame([row("Cl", 600, 1e-6), row("I", 700, -1e-5)])
-    (found,) = unresolved({"diffusivity": table_, "boundaries": pd.DataFrame({"a": [1]})})
-    assert found[0] == "diffusivity"
-    assert "Li6PS5I" in found[1]
-    assert "700 K" in found[1]
-    assert found[2] == "not diffusive: too short"
+    table_ = pd.DataFrame([row("Cl", 600, 1e-6), row("I", 700, -1e-5), row("I", 800, -1e-5, repeat=1)])
+    found = list(unresolved({"diffusivity": table_, "runs": pd.DataFrame({"reason": ["a", ""]})}))
+    first = ("diffusivity", "Li6PS5I-bulk: 700 K, cell, mean, tracer", "not diffusive: too short")
+    assert found == [first, (first[0], "Li6PS5I-bulk, potential 1: 800 K, cell, mean, tracer", first[2])]
+
+
+def test_unresolved_rows_of_a_structure_and_reason_are_told_together_and_completely() -> None:
+    rows = [row("I", float(T), -1e-5, width_angstrom=10.0) for T in range(100)]
+    ((_, text, _),) = unresolved({"diffusivity": pd.DataFrame(rows)})
+    assert text == "Li6PS5I-bulk: " + "; ".join(f"{T} K, cell, mean, tracer, width 10 angstrom" for T in range(100))
+
+
+def test_crossovers_skipped_materials_and_energies_without_interval_are_not_resolved_either() -> None:
+    crossover = pd.DataFrame(
+        {"anion": "I", "exchange_percent": 0.0, "grain_size_nm": [20.0, 63.2], "microstructure": "m"}
+    )
+    crossover["reason"] = ["", "none in the range"]
+    skipped = pd.DataFrame({"anion": ["Br"], "exchange_percent": [100.0], "reason": ["no row of gb"]})
+    energies = pd.DataFrame({"structure": ["a-S3-c0", "b-S3-c0"], "boundary": "S3", "repeat": 0})
+    energies["resolved"] = [True, False]
+    found = list(unresolved({"crossover": crossover, "skipped": skipped, "boundaries": energies}))
+    assert found[0] == ("crossover", "I, 0 %: grains of 63 nm, m", "none in the range")
+    assert found[1] == ("skipped", "Br, 100 %", "no row of gb")
+    assert found[2][:2] == ("boundaries", "b-S3-c0")
+    assert "single relaxation" in found[2][2]
+    assert len(found) == 3
+
+
+def test_every_failed_check_is_named_by_run(tmp_path: Path) -> None:
+    labels = pd.DataFrame({"set": "a-seeds", "status": ["ok", "rejected"], "message": ["", "a force of 30"]})
+    ledger = pd.DataFrame(
+        {
+            "system": "LiPSCl", "repeat": [0, 0, 1], "level": [6, 8, 6], "round": [1, 0, 3],
+            "labels_accepted": [4, 5, 6], "labels_rejected": [0, 2, 0], "labels_rejected_because": ["", "2 forces", ""],
+            "converged": [False, True, False], "reason": ["", "", "the limit of rounds"],
+        }
+    )  # fmt: skip
+    boundaries = pd.DataFrame({"structure": ["x", "y", "z"], "repeat": 0, "converged": [True, False, True]})
+    boundaries["broken_units"] = [0, 0, 3]
+    write_json(tmp_path / "structures/good.json", {"name": "good", "violations": []})
+    write_json(tmp_path / "structures/bad.json", {"name": "bad", "violations": ["charge 1"]})
+    write_json(tmp_path / "structures/good.microstructure.json", {"name": "grains"})
+    tables = {"labels": labels, "ledger": ledger, "boundaries": boundaries, "runs": runs(0, 1, 0)}
+    found = {check.name.partition(":")[0]: check for check in checks(tmp_path, tables)}
+    assert {name: (check.passed, check.failures) for name, check in found.items()} == {
+        "structures": (1, (("bad", "['charge 1']"),)),
+        "labels of seeds": (1, (("a structure of a-seeds", "rejected: a force of 30"),)),
+        "labels of learning": (15, (("2 of LiPSCl, potential 0, level 8, round 0", "2 forces"),)),
+        "potentials": (1, (("LiPSCl, potential 1, level 6, round 3", "the limit of rounds"),)),
+        "relaxed boundaries": (1, (("y, potential 0", "not converged"), ("z, potential 0", "3 rigid units broke"))),
+        "runs": (2, (("s1, potential 0, 600 K, replica 1", "a bond broke"),)),
+    }
+    assert list(checks(tmp_path / "nowhere", {})) == []
 
 
 def test_text_stands_for_itself_in_the_page() -> None:
@@ -139,6 +193,7 @@ def folder(tmp_path: Path) -> Path:
     head = "s\th:m:s\tmax_rss\tcpu_time\n"
     (tmp_path / "benchmarks/dynamics/a.tsv").write_text(f"{head}90\t0:01:30\t1\t150\n")
     (tmp_path / "benchmarks/dynamics/b.tsv").write_text(f"{head}30\t0:00:30\t1\tNA\n")
+    (tmp_path / "benchmarks/dynamics/s-r0-600K-0.tsv").write_text(f"{head}60\t0:01:00\t1\t2\n")
     return tmp_path
 
 
@@ -146,11 +201,45 @@ def test_page_tells_what_ran_with_times_numbers_and_what_is_not_resolved(folder:
     page = overview(read_campaign(folder, Config()), {"argyro": "0.1.0"})
     parts = publish_parts(page, writer_name="html", settings_overrides={"halt_level": 2})
     html = " ".join(parts["html_body"].split())
-    for text in ("2 runs, 0.16 ns in all", "2.0 min", "2.5 min", "9.00e-07 to 1.10e-06", "&lt; 1.0e-05 (95 %)"):
+    for text in ("2 runs, 0.16 ns in all", "3.0 min", "4.0 min", "9.00e-07 to 1.10e-06", "&lt; 1.0e-05 (95 %)"):
         assert text in html, text
-    assert "not diffusive: too short" in html
-    assert "s1 at 600 K: a bond broke" in html
+    assert "Li6PS5I-bulk: 700 K, cell, mean, tracer" in html, "what is not resolved"
+    assert "s1, potential 0, 600 K, replica 1" in html
+    assert "There is no plan of this campaign" in html
     assert "There is no Arrhenius fit." in html
+
+
+def test_page_says_that_figures_are_of_shipped_tables(folder: Path) -> None:
+    computed, shipped = (
+        overview(read_campaign(folder, Config(figures=FiguresConfig(tables=tables))), {})
+        for tables in ("computed", "shipped")
+    )
+    assert "Figures are not of this campaign" in shipped
+    assert "Figures are not of this campaign" not in computed
+
+
+def test_jobs_hold_their_cores_by_the_clock(folder: Path) -> None:
+    """Processor time lacks programs that a job starts; of ranks each holds a core."""
+    assert stage_time(folder, "dynamics", ranks=1) == (3, 180, 150 + 30 + 60)
+    assert stage_time(folder, "dynamics", ranks=4) == (3, 180, 150 + 30 + 4 * 60)
+    assert stage_time(folder, "labels", ranks=4) == (0, 0, 0)
+
+
+def test_plan_stands_against_what_was_used(folder: Path) -> None:
+    assert list(plan_and_actual(folder, 1)) == []
+    stages = [
+        {"stage": "learning", "jobs": 20, "core_hours": 0.1, "exact": False},
+        {"stage": "dynamics", "jobs": 3, "core_hours": 0.1, "exact": True},
+    ]
+    write_json(folder / PLAN, {"stages": stages})
+    assert list(plan_and_actual(folder, 1)) == [
+        ("learning", "about 20", "0", "0.1", "0", "0.00"),
+        ("dynamics", "3", "3", "0.1", "0.0667", "0.67"),
+        ("all", "about 23", "3", "0.2", "0.0667", "0.33"),
+    ]
+    page = overview(read_campaign(folder, Config()), {})
+    assert "about 23" in page
+    assert "There is no plan" not in page
 
 
 def test_manifest_holds_hashes_of_labels_potentials_and_tables(folder: Path) -> None:
@@ -167,10 +256,11 @@ def test_manifest_holds_hashes_of_labels_potentials_and_tables(folder: Path) -> 
 
 
 def test_hash_of_a_table_knows_values_but_no_times() -> None:
-    one = pd.DataFrame({"a": [1.0, 2.0], "seconds": [3.0, 4.0], "fit_wall_s": [1.0, 1.0]})
-    assert content_hash(one) == content_hash(one.assign(seconds=9.0, fit_wall_s=0.0))
+    one = pd.DataFrame({"a": [1.0, 2.0], "seconds": [3.0, 4.0], "fit_wall_s": [1.0, 1.0], "time_s": [2.0, 2.0]})
+    assert content_hash(one) == content_hash(one.assign(seconds=9.0, fit_wall_s=0.0, time_s=3.0))
     assert content_hash(one) != content_hash(one.assign(a=[1.0, np.nextafter(2.0, 3.0)]))
     assert content_hash(one) != content_hash(one.rename(columns={"a": "b"}))
+    assert content_hash(one.assign(D_cm2_per_s=1.0)) != content_hash(one.assign(D_cm2_per_s=2.0)), "no time"
 
 
 def test_crate_describes_every_file_and_the_run_that_made_them(folder: Path) -> None:

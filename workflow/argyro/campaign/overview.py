@@ -1,19 +1,20 @@
 """The page that a report begins with: what ran, what came out of it with intervals, what was not resolved."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from argyro.common.files import read_json
 from argyro.config.model import Config
 from argyro.figures.boundary_ratio import boundary_ratio_data
 
+from .checks import Check, checks
 from .rst import escaped, heading, table
-from .statements import D, statements, unresolved, whole_cells
+from .statements import D, statements, whole_cells
+from .timing import plan_and_actual, stage_time
+from .unresolved import unresolved
 
 TABLES = {
     "labels": "labels/outcomes.parquet",
@@ -23,9 +24,10 @@ TABLES = {
     "diffusivity": "transport/diffusivity.parquet",
     "arrhenius": "transport/arrhenius.parquet",
     "effective_diffusivity": "continuum/effective_diffusivity.parquet",
+    "crossover": "continuum/crossover.parquet",
+    "skipped": "continuum/skipped.csv",
 }
 STAGES = ("structures", "labels", "learning", "dynamics", "transport", "continuum", "figures")
-SHOWN_UNRESOLVED = 60  # rows; the tables have them all
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,11 @@ class Campaign:
 def read_campaign(folder: Path, config: Config) -> Campaign:
     """The tables that a campaign has."""
     paths = {name: folder / path for name, path in TABLES.items()}
-    return Campaign(folder, config, {name: pd.read_parquet(path) for name, path in paths.items() if path.exists()})
+    return Campaign(folder, config, {name: _read(path) for name, path in paths.items() if path.exists()})
+
+
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
 
 
 def overview(campaign: Campaign, versions: dict[str, str]) -> str:
@@ -56,14 +62,27 @@ def overview(campaign: Campaign, versions: dict[str, str]) -> str:
         campaign: What it is of.
         versions: Of software.
     """
+    checked = list(checks(campaign.folder, campaign.tables))
     sections = {
-        "What ran": table(("stage", "what there is", "jobs", "wall time", "core time"), _stages(campaign), "nothing"),
+        "What ran": table(
+            ("stage", "what there is", "jobs", "time of jobs", "core time"), _stages(campaign), "nothing"
+        ),
         "Sanity": table(
             ("statement", "verdict", "evidence"),
             statements(campaign.tables.get("runs"), campaign.tables.get("diffusivity")),
             "nothing",
         ),
-        "Checks": table(("check", "passed", "failed", "what failed"), _checks(campaign), "Nothing was checked."),
+        "Plan against actual": table(
+            ("stage", "jobs planned", "jobs run", "core-hours planned", "core-hours used", "used / planned"),
+            plan_and_actual(campaign.folder, campaign.config.dynamics.ranks),
+            "There is no plan of this campaign: scripts/plan makes one, best before it runs.",
+        ),
+        "Checks": table(
+            ("check", "passed", "failed"),
+            ((check.name, check.passed, len(check.failures)) for check in checked),
+            "Nothing was checked.",
+        ),
+        "Failed checks": table(("check", "of", "what"), _failures(checked), "No check failed."),
         "Diffusivities": table(
             ("material", "structure", "T (K)", "D (cm2/s)", "68 % interval"),
             _diffusivities(campaign),
@@ -83,7 +102,7 @@ def overview(campaign: Campaign, versions: dict[str, str]) -> str:
             _effective(campaign),
             "There is no table of effective diffusivities.",
         ),
-        "Not resolved": table(("table", "of", "reason"), _unresolved(campaign), "Everything was resolved."),
+        "Not resolved": table(("table", "of", "reason"), unresolved(campaign.tables), "Everything was resolved."),
         "Software": table(("package", "version"), sorted(versions.items()), "nothing"),
     }
     parts = [heading(f"Campaign {campaign.config.campaign}", "="), _introduction(campaign.config)]
@@ -92,11 +111,14 @@ def overview(campaign: Campaign, versions: dict[str, str]) -> str:
 
 def _introduction(config: Config) -> str:
     materials = ", ".join(material.id for material in config.materials)
+    shipped = ""
+    if config.figures.tables == "shipped":
+        shipped = " **Figures are not of this campaign:** they show tables of a quickstart that ship with the project."
     label = "given potentials" if config.learning.mode == "given" else f"labels by {config.labels.backend}"
     return (
         f"Materials: {escaped(materials)}. Potentials: {label}. Seed {config.seed}. Figures are under *Results*; the "
         "tables behind this page are parquet files in the campaign's folder. Intervals are of 68 %, bounds of 95 %; a "
-        "number that the campaign cannot tell is *not resolved*.\n"
+        f"number that the campaign cannot tell is *not resolved*.{shipped}\n"
     )
 
 
@@ -104,12 +126,9 @@ def _stages(campaign: Campaign) -> Iterator[tuple[object, ...]]:
     """Stages with what they made, and their time by their benchmark files."""
     made = _made(campaign)
     for stage in STAGES:
-        files = sorted((campaign.folder / "benchmarks" / stage).glob("**/*.tsv"))
-        if not files:
-            continue
-        times = pd.concat([pd.read_csv(file, sep="\t") for file in files])
-        wall, core = (pd.to_numeric(times[name], errors="coerce").sum() for name in ("s", "cpu_time"))
-        yield stage, made[stage], len(files), _duration(float(wall)), _duration(float(core))
+        time = stage_time(campaign.folder, stage, campaign.config.dynamics.ranks)
+        if time.jobs:
+            yield stage, made[stage], time.jobs, _duration(time.wall), _duration(time.core)
 
 
 def _made(campaign: Campaign) -> dict[str, str]:
@@ -139,34 +158,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"  # noqa: PLR2004
 
 
-def _checks(campaign: Campaign) -> Iterator[tuple[object, ...]]:
-    """What was checked: how often it passed, how often not, and what failed."""
-    reports = [read_json(path) for path in sorted(campaign.folder.glob("structures/*.json"))]
-    judged = [report for report in reports if isinstance(report, dict) and "violations" in report]
-    if judged:
-        bad = [str(report.get("name", report["violations"])) for report in judged if report["violations"]]
-        yield "structures: formula, charge, whole units, distances", len(judged) - len(bad), len(bad), "; ".join(bad)
-    if (labels := campaign.tables.get("labels")) is not None:
-        failed = labels[labels["status"] != "ok"]
-        reasons = ", ".join(f"{count} {name}" for name, count in Counter(failed["status"]).items())
-        yield "labels of seeds: gates", len(labels) - len(failed), len(failed), reasons
-    if (ledger := campaign.tables.get("ledger")) is not None:
-        last = ledger.sort_values(["level", "round"]).groupby(["system", "repeat"]).tail(1)
-        open_ones = last[~last["converged"].astype(bool)]
-        names = ", ".join(f"{row.system} potential {row.repeat}" for row in open_ones.itertuples())
-        yield "potentials: last level converged", len(last) - len(open_ones), len(open_ones), names
-    if (runs := campaign.tables.get("runs")) is not None and len(runs):
-        bad_runs = runs[~runs["ok"].astype(bool)]
-        texts = [
-            f"{row['structure']} at {row['temperature_K']:g} K: {row['violations'] or row['reason']}"
-            for row in bad_runs.to_dict("records")
-        ]
-        yield (
-            "runs: temperature, drift, bonds, framework, grade",
-            len(runs) - len(bad_runs),
-            len(bad_runs),
-            "; ".join(texts),
-        )
+def _failures(found: Iterable[Check]) -> Iterator[tuple[object, ...]]:
+    for check in found:
+        yield from ((check.name, *failure) for failure in check.failures)
 
 
 def _diffusivities(campaign: Campaign) -> Iterator[tuple[object, ...]]:
@@ -231,10 +225,3 @@ def _source_of_pairs(campaign: Campaign) -> str:
     given = campaign.config.continuum.diffusivity
     source = f"the file {given.name}" if given else "published values (Ou et al., Nat. Commun. 17, 8726 (2026))"
     return f"Bulk and boundary diffusivities that they are computed from: {source}.\n\n"
-
-
-def _unresolved(campaign: Campaign) -> Iterator[tuple[str, str, str]]:
-    rows = list(unresolved(campaign.tables))
-    yield from rows[:SHOWN_UNRESOLVED]
-    if len(rows) > SHOWN_UNRESOLVED:
-        yield "", f"{len(rows) - SHOWN_UNRESOLVED} more", "see the column status of these tables"

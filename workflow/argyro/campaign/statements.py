@@ -1,6 +1,5 @@
 """Statements that a sound campaign fulfils, each with its verdict and the evidence for it."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -136,21 +135,3 @@ def upper(row: dict[str, float]) -> float:
 def lower(row: dict[str, float]) -> float:
     """Lower end of the 95 % interval; 0 where there is none."""
     return 0.0 if np.isnan(row[f"{D}_lo95"]) else row[f"{D}_lo95"]
-
-
-def unresolved(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, str]]:
-    """What was asked for and not resolved: the table, what it is of, and the reason.
-
-    Args:
-        tables: By name; only those with a column ``status`` count.
-    """
-    names = ("material", "structure", "temperature_K", "region", "direction", "method")
-    for table, rows in tables.items():
-        if "status" not in rows:
-            continue
-        text = rows["status"].astype(str)
-        for row in rows[text.str.startswith("no")].to_dict("records"):
-            known = {name: row[name] for name in names if pd.notna(row.get(name))}
-            words = [f"{each:g} K" if name == "temperature_K" else str(each) for name, each in known.items()]
-            what = ", ".join(words)
-            yield table, what, str(row["status"])
