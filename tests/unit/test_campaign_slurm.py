@@ -224,6 +224,14 @@ def test_job_of_the_driver_asks_for_what_the_profile_says(tmp_path: Path) -> Non
     assert {"--partition=long", "--account=mine", "--time=9000", "--mem=3000"} <= set(options)
 
 
+def test_driver_that_asks_for_too_much_is_refused_before_it_is_sent(programs: Path, tmp_path: Path) -> None:
+    program(programs, "sbatch", f"touch {tmp_path}/called")
+    (tmp_path / "config.yaml").write_text("set-resources: {driver: {slurm_partition: gpu, runtime: 100000}}\n")
+    with pytest.raises(slurm.SlurmError, match="rule driver, runtime: 100000 minutes are asked for"):
+        shift.submit_driver(tmp_path / "campaign", str(tmp_path), [])
+    assert not (tmp_path / "called").exists()
+
+
 @pytest.mark.parametrize("words", [["--orphans"], ["--orphans", "keep"]])
 def test_wrong_words_about_orphans_are_named(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="--orphans"):
