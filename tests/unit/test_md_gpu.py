@@ -1,6 +1,7 @@
 """Runs on a GPU are what LAMMPS's runs are; here the kernels run on a processor, thread by thread."""
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from scipy.spatial.transform import Rotation
 import mtpcore
 from argyro.common.errors import DynamicsError, FileError, MissingDependencyError
 from argyro.common.files import read_json
+from argyro.config.dynamics import DynamicsConfig
+from argyro.config.materials import Material
+from argyro.dynamics.runs import Case, run_cases
 from argyro.md import gpu, segment
 from argyro.md.job import Job
 from argyro.md.lammps import PotentialFile
-from argyro.md.run import RunResult, read_run, run_md
+from argyro.md.run import Run, RunResult, _Progress, read_run, run_md, run_side_by_side
+from argyro.md.segment import run_segments
 from argyro.md.settings import Ensemble, Grading, RunSettings, Stream
 from mtpcore.ase import MTP
 from mtpcore.gpu.backend import EmulatedBackend
@@ -106,12 +111,12 @@ def test_stopped_run_goes_on_to_the_same_bits(
     whole = run(crystal(), potential, asked, tmp_path / "whole")
     engine, calls = segment.ENGINES["gpu"], []
 
-    def dies(job: Job, scratch: Path, first_step: int) -> tuple[str, str]:
+    def dies(jobs: Sequence[Job], scratches: Sequence[Path], first_step: int) -> list[tuple[str, str]]:
         calls.append(first_step)
         if len(calls) == 3:
-            (scratch / "restart").write_bytes(b"half of a fi")
+            (scratches[0] / "restart").write_bytes(b"half of a fi")
             raise KeyboardInterrupt
-        return engine(job, scratch, first_step)
+        return engine(jobs, scratches, first_step)
 
     monkeypatch.setitem(segment.ENGINES, "gpu", dies)
     with pytest.raises(KeyboardInterrupt):
@@ -195,6 +200,39 @@ def test_runs_side_by_side_are_those_alone_to_the_last_bit(tmp_path: Path, poten
     assert files(jobs[:2], tmp_path / "two") == alone[:2]
     assert files(jobs, tmp_path / "three") == alone
     assert alone[0] != alone[1]
+
+
+def test_batch_of_runs_goes_on_where_each_of_them_was(tmp_path: Path, potential: PotentialFile) -> None:
+    asked = [settings("nvt", temperature, steps=40) for temperature in (300, 600, 300)]
+    asked[2] = settings("nve", 900, temperature_limit=500)
+    runs = [Run(crystal(), potential, one, tmp_path / str(k), k) for k, one in enumerate(asked)]
+    one_segment = Run(crystal(), potential, asked[1], tmp_path / "1", 1)
+    alone = run(crystal(), potential, asked[1], tmp_path / "alone", seed=1)
+    job = _Progress(one_segment, 1, "gpu").job
+    run_segments([job], [tmp_path / "1/segments"], [None])  # one of them was killed later than the others
+    results = run_side_by_side(runs, engine="gpu")
+    assert [(r.status, r.steps) for r in results] == [("finished", 40), ("finished", 40), ("temperature", 10)]
+    assert contents(tmp_path / "1") == contents(alone.folder)
+    assert run_side_by_side(runs, engine="gpu") == results
+
+
+def test_temperatures_and_replicas_of_a_structure_go_side_by_side(tmp_path: Path) -> None:
+    potential = PotentialFile(tmp_path / "solid.mtp", SPECIES)
+    mtpcore.write_potential(potential.path, solid_potential(8))
+    short: dict[str, Any] = {"equilibration_ps": 0.04, "production_ps": 0.02, "frame_ps": 0.02, "segment_ps": 0.04}
+    asked = DynamicsConfig(engine="gpu", all_atoms_frame_ps=0.02, **short)
+    material = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
+    cases = [Case(tmp_path / str(seed), temperature, seed) for seed, temperature in enumerate((300.0, 500.0))]
+    results = run_cases(crystal(), material, potential, asked, cases, coupling="isotropic")
+    assert [(result.folder, result.status, result.steps) for result in results] == [
+        (case.folder, "finished", 10) for case in cases
+    ]
+    assert [read_json(case.folder / "run.json")["engine"] for case in cases] == ["gpu", "gpu"]
+    assert [result.thermo()["temperature_K"][0] for result in results] == pytest.approx([300, 500])
+    volumes = [result.thermo()["volume_angstrom3"][0] for result in results]
+    for case, volume in zip(cases, volumes, strict=True):
+        settled = read_run(case.folder / "equilibration").thermo()
+        assert settled[settled["time_ps"] >= 0.02]["volume_angstrom3"].mean() == pytest.approx(volume, rel=1e-4)
 
 
 def test_what_cannot_be_run_is_an_error(tmp_path: Path, potential: PotentialFile) -> None:

@@ -1,8 +1,15 @@
 # What rules of dynamics need to know.
+from itertools import product
+
 DYNAMICS = settings.dynamics
 RELAXATION = "dynamics/{structure}/r{repeat}/relaxation/{replica}"
 RUN = "dynamics/{run}/r{repeat}/{temperature}K/{replica}"
 REPEATS = range(LEARNING.repeats)
+# On a GPU all temperatures and replicas of a structure are one job, side by side
+IS_ON_GPU = DYNAMICS.engine == "gpu"
+RUNS_OF_JOB = (
+    "{run}-r{repeat}" if IS_ON_GPU else "{run}-r{repeat}-{temperature}K-{replica}"
+)
 RELAXED = [*BULK, *BICRYSTALS, *POLYCRYSTALS]
 KEPT = {
     f"{material}-{boundary}-k{rank}": material
@@ -113,6 +120,40 @@ def reports_of_system(wildcards):
         for run in RUNS
         if MATERIALS[RUN_MATERIALS[run]].chemical_system == wildcards.system
     )
+
+
+def reports_of_job():
+    """Reports that a job of runs writes."""
+    if not IS_ON_GPU:
+        return [f"{RUN}/report.json"]
+    return expand(
+        f"{RUN}/report.json",
+        temperature=DYNAMICS.temperatures_K,
+        replica=range(DYNAMICS.replicas),
+        allow_missing=True,
+    )
+
+
+def cases_of_job(wildcards):
+    """Temperature, replica and seed of each run of a job, in the order of its reports."""
+    names = [(wildcards.get("temperature"), wildcards.get("replica"))]
+    if IS_ON_GPU:
+        names = product(DYNAMICS.temperatures_K, range(DYNAMICS.replicas))
+    return [
+        {
+            "temperature": int(temperature),
+            "replica": int(replica),
+            "seed": seed_for(
+                settings.seed,
+                "dynamics",
+                wildcards.run,
+                wildcards.repeat,
+                temperature,
+                replica,
+            ),
+        }
+        for temperature, replica in names
+    ]
 
 
 def run_parameters(wildcards):

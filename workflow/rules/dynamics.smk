@@ -123,22 +123,23 @@ rule run_dynamics:
         structure=start_of_run,
         potential=potential_of_structure,
     output:
-        report=f"{RUN}/report.json",
+        reports=reports_of_job(),
     log:
-        "logs/dynamics/{run}-r{repeat}-{temperature}K-{replica}.log",
+        f"logs/dynamics/{RUNS_OF_JOB}.log",
     benchmark:
-        "benchmarks/dynamics/{run}-r{repeat}-{temperature}K-{replica}.tsv"
+        f"benchmarks/dynamics/{RUNS_OF_JOB}.tsv"
     conda:
         ENVIRONMENT
-    threads: DYNAMICS.ranks
+    threads: 1 if IS_ON_GPU else DYNAMICS.ranks
     resources:
         mem_mb=4000,
         runtime=run_minutes,
+        gpu=int(IS_ON_GPU),
     params:
         material=settings_of_structure,
         species=species_of_structure,
         dynamics=run_parameters,
-        seed=seed_of_job("dynamics"),
+        cases=cases_of_job,
     script:
         "../../scripts/dynamics/run_dynamics.py"
 

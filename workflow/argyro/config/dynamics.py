@@ -94,8 +94,11 @@ class DynamicsConfig(Section):
     """Structures with a higher extrapolation grade are kept: what the potential did not learn."""
     stop_grade: float = Field(default=20.0, gt=1)
     """A run ends where a grade exceeds this."""
+    engine: Literal["lammps", "gpu"] = "lammps"
+    """What runs molecular dynamics: LAMMPS, or an NVIDIA GPU (needs CuPy); jobs then ask for the resource gpu: 1.
+    Relaxations are LAMMPS's either way."""
     ranks: PositiveInt = 1
-    """Processes of each run."""
+    """Processes of LAMMPS for each run."""
     boundary_width_angstrom: NonNegativeFloat = 25.0
     """Atoms within half of this of a boundary's plane are flagged as the boundary's."""
     relaxation: RelaxationConfig = RelaxationConfig()

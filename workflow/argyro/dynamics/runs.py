@@ -1,6 +1,7 @@
 """Runs of molecular dynamics: equilibrated at zero pressure, then run at the mean cell of that."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from argyro.config.materials import Material
 from argyro.md.checks import CheckLimits, RunChecks, check_run
 from argyro.md.equilibrate import at_mean_cell
 from argyro.md.lammps import PotentialFile
-from argyro.md.run import RUN_FILE, RunResult, run_md
+from argyro.md.run import RUN_FILE, Run, RunResult, run_side_by_side
 from argyro.md.settings import Coupling, Ensemble, Grading, RunSettings, Stream
 
 EQUILIBRATION = "equilibration"
@@ -50,17 +51,56 @@ def run_dynamics(
     Returns:
         The production; the equilibration if that ended early.
     """
+    cases = [Case(folder, temperature_K, seed)]
+    return run_cases(atoms, material, potential, settings, cases, coupling=coupling)[0]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of a structure.
+
+    Attributes:
+        folder: Of the production.
+        temperature_K: Of equilibration and production.
+        seed: Of velocities and thermostats.
+    """
+
+    folder: Path
+    temperature_K: float
+    seed: int
+
+
+def run_cases(
+    atoms: Atoms,
+    material: Material,
+    potential: PotentialFile,
+    settings: DynamicsConfig,
+    cases: Sequence[Case],
+    *,
+    coupling: Coupling,
+) -> list[RunResult]:
+    """Several runs of a structure, on a GPU all at once; arguments and results as those of `run_dynamics`."""
+    starts = {case.folder: atoms for case in cases}
+    results: dict[Path, RunResult] = {}
     if settings.cell == "npt":
-        barostat = Ensemble("npt", temperature_K, coupling=coupling)
-        asked = run_settings(settings, barostat, settings.equilibration_ps, material, potential)
-        path = folder / EQUILIBRATION
-        equilibrated = run_md(atoms, potential, asked, path, seed=seed_for(seed, EQUILIBRATION), ranks=settings.ranks)
-        if not equilibrated.finished:
-            return equilibrated
-        atoms = at_mean_cell(equilibrated)
-    ensemble = Ensemble(settings.ensemble, temperature_K)
-    asked = run_settings(settings, ensemble, settings.production_ps, material, potential)
-    return run_md(atoms, potential, asked, folder, seed=seed_for(seed, "production"), ranks=settings.ranks)
+        runs = []
+        for case in cases:
+            barostat = Ensemble("npt", case.temperature_K, coupling=coupling)
+            asked = run_settings(settings, barostat, settings.equilibration_ps, material, potential)
+            seed = seed_for(case.seed, EQUILIBRATION)
+            runs.append(Run(atoms, potential, asked, case.folder / EQUILIBRATION, seed))
+        equilibrated = run_side_by_side(runs, ranks=settings.ranks, engine=settings.engine)
+        results = {result.folder.parent: result for result in equilibrated if not result.finished}
+        starts = {result.folder.parent: at_mean_cell(result) for result in equilibrated if result.finished}
+    runs = []
+    for case in cases:
+        if case.folder in starts:
+            ensemble = Ensemble(settings.ensemble, case.temperature_K)
+            asked = run_settings(settings, ensemble, settings.production_ps, material, potential)
+            runs.append(Run(starts[case.folder], potential, asked, case.folder, seed_for(case.seed, "production")))
+    produced = run_side_by_side(runs, ranks=settings.ranks, engine=settings.engine)
+    results |= {result.folder: result for result in produced}
+    return [results[case.folder] for case in cases]
 
 
 def run_settings(

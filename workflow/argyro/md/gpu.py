@@ -124,7 +124,7 @@ def _look(motion: Motion, recorders: Sequence["_Recorder"], *, is_start: bool) -
             recorder.note(step, seen, places)
     if step % WATCH_EVERY == 0 and step > 0:
         for recorder, temperature in zip(recorders, motion.temperatures().tolist(), strict=True):
-            recorder.watch("hot", step, temperature, settings.hottest)
+            recorder.watch("hot", step, temperature, recorder.job.settings.hottest)
     _finish_those_that_ended(motion, recorders)
 
 

@@ -2,7 +2,8 @@
 
 import logging
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,7 @@ from .deck import RESTART
 from .harvest import FINAL_FILE, SNAPSHOTS_FILE, THERMO_FILE, Status, trajectory_name
 from .job import Engine, Job
 from .lammps import PotentialFile
-from .segment import RECORD, SCRATCH, SegmentRecord, read_record, run_segment
+from .segment import RECORD, SCRATCH, SegmentRecord, read_record, run_segments
 from .settings import RunSettings
 from .trajectory import Trajectory, join_trajectories
 
@@ -120,18 +121,92 @@ def run_md(
         DynamicsError: the engine does not take the structure, the potential or the settings.
         MissingDependencyError: the engine is not installed, or there is no GPU.
     """
-    identity = _identity(atoms, potential, settings, seed, engine)
-    job = Job(atoms, potential, settings, seed, ranks, identity, engine)
-    if (result := _finished(folder, identity)) is not None:
-        return result
-    done = _segments(folder / SEGMENTS, identity)
-    while not done or _status(done, settings) == "running":
-        done.append(run_segment(job, folder / SEGMENTS, done[-1] if done else None))
-        record = read_record(done[-1])
-        logger.info("%s: step %d of %d in %.1f s", folder, record.last_step, settings.steps, record.seconds)
-    result = _assemble(job, folder, done)
-    shutil.rmtree(folder / SEGMENTS)
-    return result
+    return run_side_by_side([Run(atoms, potential, settings, folder, seed)], ranks=ranks, engine=engine)[0]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run to be made: the arguments of `run_md`."""
+
+    atoms: Atoms
+    potential: PotentialFile
+    settings: RunSettings
+    folder: Path
+    seed: int
+
+
+def run_side_by_side(runs: Sequence[Run], *, ranks: int = 1, engine: Engine = "lammps") -> list[RunResult]:
+    """Run several as `run_md` runs one: on a GPU all at once, so that small systems fill the card.
+
+    Those with the same potential and settings but for temperatures go together; each comes to the same, to the last
+    bit, as it would alone. LAMMPS takes one after another.
+
+    Args:
+        runs: Which.
+        ranks: Processes of LAMMPS.
+        engine: ``lammps`` or ``gpu``.
+
+    Returns:
+        How each went, in their order.
+
+    Raises:
+        DynamicsError: the engine does not take a structure, the potential or the settings.
+        MissingDependencyError: the engine is not installed, or there is no GPU.
+    """
+    progress = [_Progress(run, ranks, engine) for run in runs]
+    while running := [one for one in progress if one.result is None]:
+        first = min(running, key=lambda one: one.step)
+        together = [one for one in running if one.companions == first.companions] if engine == "gpu" else [first]
+        segments = run_segments(
+            [one.job for one in together],
+            [one.folder / SEGMENTS for one in together],
+            [one.done[-1] if one.done else None for one in together],
+        )
+        for one, segment in zip(together, segments, strict=True):
+            one.advance(segment)
+    return [one.result for one in progress if one.result is not None]
+
+
+class _Progress:
+    """How far a run is.
+
+    Attributes:
+        folder: Of its files.
+        job: What there is to do.
+        done: Segments.
+        result: None until it has ended.
+    """
+
+    def __init__(self, run: Run, ranks: int, engine: Engine) -> None:
+        identity = _identity(run, engine)
+        self.folder = run.folder
+        self.job = Job(run.atoms, run.potential, run.settings, run.seed, ranks, identity, engine)
+        self.result = _finished(run.folder, identity)
+        self.done = [] if self.result else _segments(run.folder / SEGMENTS, identity)
+        self._end_if_over()
+
+    @property
+    def step(self) -> int:
+        """Steps made."""
+        return read_record(self.done[-1]).last_step if self.done else 0
+
+    @property
+    def companions(self) -> tuple[object, ...]:
+        """What runs side by side have in common."""
+        ensemble = replace(self.job.settings.ensemble, temperature=1.0, end_temperature=None)
+        return self.step, self.job.potential, replace(self.job.settings, ensemble=ensemble)
+
+    def advance(self, segment: Path) -> None:
+        """Count another segment."""
+        self.done.append(segment)
+        record, settings = read_record(segment), self.job.settings
+        logger.info("%s: step %d of %d in %.1f s", self.folder, record.last_step, settings.steps, record.seconds)
+        self._end_if_over()
+
+    def _end_if_over(self) -> None:
+        if self.done and _status(self.done, self.job.settings) != "running":
+            self.result = _assemble(self.job, self.folder, self.done)
+            shutil.rmtree(self.folder / SEGMENTS)
 
 
 def read_run(folder: Path) -> RunResult:
@@ -145,14 +220,14 @@ def read_run(folder: Path) -> RunResult:
     return RunResult(folder=folder, **{name: content[name] for name in names})
 
 
-def _identity(atoms: Atoms, potential: PotentialFile, settings: RunSettings, seed: int, engine: Engine) -> str:
+def _identity(run: Run, engine: Engine) -> str:
     return sha256_of_json(
         ({} if engine == "lammps" else {"engine": engine})
         | {
-            "structure": format_structure(atoms),
-            "potential": [sha256_of_file(potential.path), potential.species],
-            "settings": asdict(settings),
-            "seed": seed,
+            "structure": format_structure(run.atoms),
+            "potential": [sha256_of_file(run.potential.path), run.potential.species],
+            "settings": asdict(run.settings),
+            "seed": run.seed,
         }
     )
 

@@ -6,6 +6,7 @@ LAMMPS runs it as a fresh process; on a GPU it starts from nothing but the check
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class SegmentRecord:
         largest_grade: None where grades were not computed.
         snapshots: How many structures were kept for their grade.
         warnings: Of LAMMPS, each once.
-        seconds: It took.
+        seconds: It took; of runs side by side, its share.
     """
 
     identity: str
@@ -54,36 +55,40 @@ def read_record(folder: Path) -> SegmentRecord:
     return SegmentRecord(**read_json(folder / RECORD))
 
 
-def run_segment(job: Job, segments: Path, previous: Path | None) -> Path:
-    """Run the segment after another one, or the first.
+def run_segments(jobs: Sequence[Job], segments: Sequence[Path], previous: Sequence[Path | None]) -> list[Path]:
+    """Run the segment after another one, or the first, of runs that go side by side.
 
     Args:
-        job: The run.
-        segments: Folder of all segments.
+        jobs: The runs, all of one engine and at one step; for LAMMPS, one.
+        segments: Folder of all segments of each.
         previous: The segment before.
 
     Returns:
-        Its folder, which appears when it is complete.
+        The folder of each, which appears when it is complete.
     """
     began = time.monotonic()
-    segments.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=segments))
-    first_step = 0
-    if previous is not None:
-        first_step = read_record(previous).last_step
-        shutil.copyfile(previous / RESTART, scratch / f"{RESTART}.in")
-    printed, burst = ENGINES[job.engine](job, scratch, first_step)
-    left = harvest.harvest(scratch, job.atoms, job.settings, first_step=first_step, printed=printed, burst=burst)
-    seconds = time.monotonic() - began
-    record = SegmentRecord(identity=job.identity, first_step=first_step, seconds=seconds, **asdict(left))
-    write_json(scratch / RECORD, asdict(record))
-    folder = segments / f"{first_step:012d}"
-    scratch.rename(folder)
-    return folder
+    first_step, scratches = 0, []
+    for folder, before in zip(segments, previous, strict=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        scratches.append(Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder)))
+        if before is not None:
+            first_step = read_record(before).last_step
+            shutil.copyfile(before / RESTART, scratches[-1] / f"{RESTART}.in")
+    endings = ENGINES[jobs[0].engine](jobs, scratches, first_step)
+    seconds = (time.monotonic() - began) / len(jobs)
+    published = []
+    for job, folder, scratch, (printed, burst) in zip(jobs, segments, scratches, endings, strict=True):
+        left = harvest.harvest(scratch, job.atoms, job.settings, first_step=first_step, printed=printed, burst=burst)
+        record = SegmentRecord(identity=job.identity, first_step=first_step, seconds=seconds, **asdict(left))
+        write_json(scratch / RECORD, asdict(record))
+        published.append(folder / f"{first_step:012d}")
+        scratch.rename(published[-1])
+    return published
 
 
-def _run_lammps(job: Job, scratch: Path, first_step: int) -> tuple[str, str]:
+def _run_lammps(jobs: Sequence[Job], scratches: Sequence[Path], first_step: int) -> list[tuple[str, str]]:
     """What LAMMPS printed, and how the system flew apart, if it did."""
+    (job,), (scratch,) = jobs, scratches
     if first_step == 0:
         write_data(scratch / DATA, job.atoms, job.potential.species)
     deck = segment_deck(
@@ -94,16 +99,16 @@ def _run_lammps(job: Job, scratch: Path, first_step: int) -> tuple[str, str]:
         thermostat_seed=lammps_seed(seed_for(job.seed, "thermostat")),
     )
     try:
-        return run_lammps(scratch, deck, ranks=job.ranks), ""
+        return [(run_lammps(scratch, deck, ranks=job.ranks), "")]
     except BurstError as error:
-        return (scratch / OUTPUT).read_text(encoding="utf-8", errors="replace"), str(error)
+        return [((scratch / OUTPUT).read_text(encoding="utf-8", errors="replace"), str(error))]
 
 
-def _run_gpu(job: Job, scratch: Path, first_step: int) -> tuple[str, str]:
+def _run_gpu(jobs: Sequence[Job], scratches: Sequence[Path], first_step: int) -> list[tuple[str, str]]:
     """The same, on a GPU."""
     from .gpu import run_on_gpu  # noqa: PLC0415  what LAMMPS does without
 
-    return run_on_gpu([job], [scratch], first_step)[0]
+    return run_on_gpu(jobs, scratches, first_step)
 
 
 ENGINES = {"lammps": _run_lammps, "gpu": _run_gpu}
