@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from gpu_checks import assert_equal, assert_like_the_core, graded, system
 from helpers import Structure, random_cell
 from native import random_native, shuffled, with_random_active_set
 from nvrtc import compile_for, nvrtc
@@ -25,42 +26,16 @@ BACKWARDS = EmulatedBackend(is_reversed=True)
 type FloatArray = npt.NDArray[np.float64]
 
 
-def system(structure: Structure) -> System:
-    return System(structure.types, structure.positions, structure.cell)
-
-
-def assert_equal(found: npt.ArrayLike, expected: npt.ArrayLike, tolerance: float) -> None:
-    """Equal within a fraction of the largest entry."""
-    scale = np.abs(expected).max()
-    assert np.abs(np.subtract(found, expected)).max() <= tolerance * scale
-
-
-def graded(level: int, species: int = 3, **options: float) -> Potential:
-    return with_random_active_set(random_native(level, species, seed=level, **options))
-
-
-def assert_like_the_core(potential: Potential, structures: list[Structure]) -> None:
-    engine, kernels = Engine(potential), GpuEngine(potential, BACKEND)
-    systems = [system(s) for s in structures]
-    for structure, found, grades in zip(structures, kernels.evaluate(systems), kernels.grades(systems), strict=True):
-        expected = engine.evaluate(*structure)
-        assert found.energy == pytest.approx(expected.energy, rel=1e-12)
-        assert_equal(found.site_energies, expected.site_energies, 1e-12)
-        assert_equal(found.forces, expected.forces, 1e-10)
-        assert_equal(found.virial, expected.virial, 1e-10)
-        assert_equal(grades, engine.grades(*structure), 1e-10)
-
-
 @pytest.mark.parametrize("level", LEVELS)
 def test_energies_forces_virials_and_grades_are_those_of_the_core(level: int) -> None:
     # Triclinic cells, the first so small that an atom sees several images of another and of itself
     structures = [random_cell(5, 3, seed=level), random_cell(30, 3, seed=level + 1)]
-    assert_like_the_core(graded(level), structures)
+    assert_like_the_core(BACKEND, graded(level), structures)
 
 
 def test_shuffled_tables_of_one_species_and_few_polynomials_are_as_good() -> None:
     potential = shuffled(random_native(10, 1, seed=1, radial_basis_size=5), seed=2)
-    assert_like_the_core(with_random_active_set(potential), [random_cell(9, 1, seed=3)])
+    assert_like_the_core(BACKEND, with_random_active_set(potential), [random_cell(9, 1, seed=3)])
 
 
 def test_more_neighbours_than_a_block_holds_at_once_are_taken_in_parts() -> None:
@@ -68,7 +43,7 @@ def test_more_neighbours_than_a_block_holds_at_once_are_taken_in_parts() -> None
     potential = graded(8, 2, cutoff=8.0)
     lists = lists_of(potential, structure, skin=0.0)
     assert lists.counts.min() * 4 > 2 * 128  # three parts for four atoms
-    assert_like_the_core(potential, [structure])
+    assert_like_the_core(BACKEND, potential, [structure])
     one, four = (GpuEngine(potential, BACKEND, tile=tile) for tile in (1, 4))
     assert np.array_equal(one.evaluate([system(structure)])[0].forces, four.evaluate([system(structure)])[0].forces)
     assert np.array_equal(one.grades([system(structure)])[0], four.grades([system(structure)])[0])

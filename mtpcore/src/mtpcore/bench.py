@@ -16,6 +16,7 @@ from .samples import ELEMENTS, Crystal, lithium_argyrodite, sample_potential
 
 LEVELS = (8, 12, 16, 18, 20)
 REPEAT = (2, 2, 2)
+GPU_REPEATS = ((2, 2, 2), (5, 5, 4), (10, 10, 10))  # 416, 5 200 and 52 000 atoms
 _MICRO = 1e6
 
 
@@ -49,14 +50,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--levels", type=int, nargs="+", default=list(LEVELS), help="even, 2 to 28")
     parser.add_argument("--repeats", type=int, default=5, help="the least of so many times counts")
+    parser.add_argument("--gpu", action="store_true", help="whole steps of molecular dynamics on an NVIDIA GPU instead")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print level by level."""
+    if options.gpu:
+        return _run_gpu(options.levels)
     print(f"{'level':>5} {'parameters':>10} {'mtpcore':>10} {'motep':>10} {'ratio':>7}")  # noqa: T201
     print(f"{'':16} {'us/atom':>10} {'us/atom':>10}")  # noqa: T201
     for level in options.levels:
         print(_row(measure(level, repeats=options.repeats)), flush=True)  # noqa: T201
+    return 0
+
+
+def _run_gpu(levels: list[int]) -> int:
+    from .gpu import bench  # noqa: PLC0415  optional dependency
+    from .gpu.backend import CupyBackend  # noqa: PLC0415
+
+    backend = CupyBackend()
+    print(f"{backend.name}: microseconds per atom and step; grades every {bench.GRADE_EVERY} steps\n")  # noqa: T201
+    print(bench.HEADER, end="")  # noqa: T201
+    for level in levels:
+        for repeat in GPU_REPEATS:
+            print(bench.row(bench.measure(backend, level, repeat)), flush=True)  # noqa: T201
     return 0
 
 
