@@ -198,6 +198,14 @@ def _descendants(ancestors: list[int]) -> list[int]:
     return found
 
 
+def _kill_jobs() -> None:
+    """End what still runs, as of a test that failed."""
+    steps = [pid for pid in _processes() if _command_line(pid).startswith("slurmstepd: [")]
+    for pid in [*steps, *_descendants(steps)]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _start_daemons(folder: Path) -> None:
     munge = [f"--{name}={folder}/munge.{name.partition('-')[0]}" for name in ("socket", "pid-file", "log-file")]
     key = folder / "munge.key"
@@ -244,6 +252,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             time.sleep(0.2)
         yield found
     finally:
+        _kill_jobs()
         for name in (*(f"slurmd-{node}" for node in NODES), "slurmctld", "munge"):
             _end(folder / f"{name}.pid")
         for link in links:

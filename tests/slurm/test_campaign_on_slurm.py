@@ -102,10 +102,11 @@ class Campaign:
         self.folder = folder / "test"
         self.file = folder / "settings.yaml"
         self.file.write_text(SETTINGS)
+        self.processes: list[subprocess.Popen[str]] = []
 
     def start(self, *words: str, profile: str = "slurm", own: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         site = [] if profile == "local" else SITE
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*RUN, *own, "--configfile", str(self.file), "--profile", profile, *words, *site],
             env=os.environ | {"ARGYRO_RESULTS": str(self.root), "ARGYRO_ENV": sys.prefix},
             stdout=subprocess.PIPE,
@@ -113,6 +114,15 @@ class Campaign:
             text=True,
             start_new_session=True,
         )
+        self.processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what was started and still runs, as of a test that failed."""
+        for process in self.processes:
+            if process.poll() is None:
+                kill_with_children(process.pid)
+                process.communicate()
 
     def run(self, *words: str, status: int = 0, profile: str = "slurm", own: tuple[str, ...] = ()) -> str:
         process = self.start(*words, profile=profile, own=own)
@@ -144,9 +154,8 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
     pytest.fail(f"{words!r} is not in what it printed:\n{''.join(printed)}")
 
 
-def kill_driver(campaign: Campaign) -> None:
-    """SIGKILL of launcher and Snakemake, as by a node that goes down; their jobs go on."""
-    pid = read_json(campaign.folder / DRIVER)["pid"]
+def kill_with_children(pid: int) -> None:
+    """SIGKILL of a launcher and its Snakemake, as by a node that goes down; their jobs go on."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     for each in [pid, *map(int, children)]:
         os.kill(each, signal.SIGKILL)
@@ -245,7 +254,7 @@ def lose_a_node(cluster: Cluster, campaign: Campaign) -> Job:
 
 def lose_the_driver(cluster: Cluster, campaign: Campaign, orphan: Job) -> None:
     """A driver is killed while a job runs; the next one waits for the job, and a third is refused meanwhile."""
-    kill_driver(campaign)
+    kill_with_children(read_json(campaign.folder / DRIVER)["pid"])
     wait_until(lambda: all(job.state != "RUNNING" for job in cluster.jobs() if job.rule == "driver"), "the driver gone")
     second = campaign.start(*TABLES, "--set-resources", *RIGHT)
     read_until(second, "waiting for 1 jobs of a driver that is gone")
@@ -298,11 +307,14 @@ def test_disturbed_campaign_runs_nothing_twice_and_equals_an_undisturbed_one(clu
     (tmp_path / "cluster").mkdir()
     (tmp_path / "local").mkdir()
     campaign = Campaign(tmp_path / "cluster")
-    set_wrongly(campaign)
-    submit_without_controller(cluster, campaign)
-    reach_the_time_limit(cluster, campaign)
-    orphan = lose_a_node(cluster, campaign)
-    lose_the_driver(cluster, campaign, orphan)
+    try:
+        set_wrongly(campaign)
+        submit_without_controller(cluster, campaign)
+        reach_the_time_limit(cluster, campaign)
+        orphan = lose_a_node(cluster, campaign)
+        lose_the_driver(cluster, campaign, orphan)
+    finally:
+        campaign.end()
     check_jobs(cluster.jobs())
     check_outputs(campaign.folder, cluster.jobs())
 
