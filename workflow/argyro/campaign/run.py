@@ -148,7 +148,14 @@ def snakemake_command(line: CommandLine, folder: Path, config_file: Path) -> lis
         folder: The campaign's folder.
         config_file: The whole configuration. It is passed with ``=``, as targets after it would be taken for files too.
     """
-    command = [sys.executable, "-P", "-m", "snakemake", f"--snakefile={ROOT / 'Snakefile'}", f"--directory={folder}"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "argyro.campaign.scheduler",
+        f"--snakefile={ROOT / 'Snakefile'}",
+        f"--directory={folder}",
+    ]
     profile = profile_folder(line.profile)
     command += [f"--configfile={config_file}", f"--profile={profile}"]
     if uses_slurm(profile, line.snakemake):
