@@ -146,6 +146,15 @@ def test_a_structure_that_has_flown_apart_is_noticed() -> None:
         GpuEngine(potential, BACKEND).evaluate([close])
 
 
+def test_too_little_memory_names_the_largest_system_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 64 neighbours in a list and 320 other bytes: 576 an atom
+    monkeypatch.setattr(BACKEND, "memory", lambda: (6000, 10**9))
+    structure = system(random_cell(20, 3, seed=1))
+    message = "20 atoms need 0.0 GB at 576 bytes each; .* of emulation are free: at most about 10 atoms fit"
+    with pytest.raises(GpuError, match=message):
+        GpuEngine(graded(4), BACKEND).evaluate([structure])
+
+
 def test_grades_need_an_active_set() -> None:
     with pytest.raises(MtpcoreError, match="no active set"):
         GpuEngine(random_native(8, 3), BACKEND).grades([system(random_cell(6, 3, seed=1))])

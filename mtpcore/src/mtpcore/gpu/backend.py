@@ -65,7 +65,8 @@ class CupyKernels:
 
     def __init__(self, cupy: Any, source: str) -> None:
         self._cupy = cupy
-        self._module = cupy.RawModule(code=source, options=("--std=c++17",), name_expressions=None)
+        self._module = cupy.RawModule(code=source, options=("--std=c++17",))
+        self._module.compile()
         self._functions: dict[str, Any] = {}
 
     def launch(self, name: str, blocks: int, threads: int, arguments: Sequence[Argument], *, shared: int = 0) -> None:
@@ -73,8 +74,9 @@ class CupyKernels:
         if name not in self._functions:
             self._functions[name] = self._module.get_function(name)
         function = self._functions[name]
-        if shared > getattr(function, "max_dynamic_shared_size_bytes", 0):
+        if shared > function.max_dynamic_shared_size_bytes:
             function.max_dynamic_shared_size_bytes = shared
+            function.preferred_shared_memory_carveout = 100  # percent: as many blocks side by side as fit
         if blocks > 0:
             function((blocks,), (threads,), tuple(map(self._argument, arguments)), shared_mem=shared)
 

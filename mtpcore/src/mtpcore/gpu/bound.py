@@ -34,9 +34,9 @@ class Card:
     cache: float
 
 
-H100 = Card(132, 1.755e9, 64, 5.5e12)
-"""SXM; multiprocessors, clock and lanes from NVIDIA's H100 Tensor Core GPU Architecture white paper (2022), where they
-give the 34 TFLOPS of fp64 at the boost clock; the cache's rate as measured by Chips and Cheese (2023)."""
+H100 = Card(132, 1.98e9, 64, 5.5e12)
+"""SXM: multiprocessors and lanes of NVIDIA's white paper on the architecture (2022), and the boost clock at which they
+give its 33.5 TFLOPS of fp64. The rate of the cache is an assumption, not a published number."""
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class Batch:
         if len(types) > ATOMS_MOST:
             raise GpuError(f"{len(types)} atoms are more than the {ATOMS_MOST} a batch can have: use smaller ones")
         sizes = [len(s.types) for s in systems]
+        check_room(backend, len(types), START_CAPACITY)
         self.types = types
         self.first_atom = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
         places = np.column_stack([np.concatenate([s.positions for s in systems]), types.astype(np.float64)])
@@ -205,21 +206,25 @@ class NeighborLists:
     def _make_room(self, capacity: int) -> None:
         xp, count = self._backend.xp, self._batch.atom_count
         old, self.capacity = self.entries, -(-capacity // 8) * 8
-        free, total = self._backend.memory()
-        per_atom = bytes_per_atom(self.capacity)
-        if 4 * self.capacity * count > free:
-            raise GpuError(
-                f"{count} atoms need {per_atom * count / 1e9:.1f} GB at {per_atom} bytes each; {free / 1e9:.1f} of the "
-                f"{total / 1e9:.1f} GB of {self._backend.name} are free: at most about {free // per_atom} atoms fit"
-            )
+        check_room(self._backend, count, self.capacity)
         self.entries = xp.zeros((count, self.capacity), dtype=xp.uint32)
         if old is not None:  # lists of systems that are not stale stay
             self.entries[:, : old.shape[1]] = old
 
 
-def bytes_per_atom(capacity: int) -> int:
-    """Memory that an atom takes on the card, to be expected."""
-    return 4 * capacity + OTHER_BYTES
+def check_room(backend: Backend, atoms: int, capacity: int) -> None:
+    """Refuse more atoms than fit the card.
+
+    Raises:
+        GpuError: names the largest system that fits.
+    """
+    free, total = backend.memory()
+    per_atom = 4 * capacity + OTHER_BYTES
+    if per_atom * atoms > free:
+        raise GpuError(
+            f"{atoms} atoms need {per_atom * atoms / 1e9:.1f} GB at {per_atom} bytes each; {free / 1e9:.1f} of the "
+            f"{total / 1e9:.1f} GB of {backend.name} are free: at most about {free // per_atom} atoms fit"
+        )
 
 
 def common_kernels(backend: Backend) -> Kernels:
