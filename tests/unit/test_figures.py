@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from ase.units import kB
 from matplotlib.image import imread
+from matplotlib.markers import CARETDOWNBASE
 from scipy.spatial.transform import Rotation
 
 from argyro.config.continuum import ContinuumConfig, Grains
@@ -82,6 +83,25 @@ def test_figure_and_its_data_are_written_and_the_same_every_time(tmp_path: Path)
     assert len(pd.read_csv(tmp_path / "one.csv")) == len(data)
 
 
+def test_points_bars_and_posterior_of_the_arrhenius_plot_are_those_of_the_tables() -> None:
+    table = diffusivities()
+    (axes,) = draw_arrhenius(arrhenius_data(table, None), arrhenius_table(table, 300.0, 1)).axes
+    points = {bars.get_label(): bars for bars in axes.containers if bars.get_label().startswith("bulk")}
+    known = table[(table["method"] == "tracer") & (table["exchange_percent"] == 50)]
+    line, _, (bars,) = points["bulk, 50 %"].lines
+    assert line.get_xdata() == pytest.approx(1000 / known["mean_temperature_K"].to_numpy())
+    assert line.get_ydata() == pytest.approx(known["D_cm2_per_s"].to_numpy())
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()]).T
+    assert ends == pytest.approx(known[["D_cm2_per_s_lo68", "D_cm2_per_s_hi68"]].to_numpy().T)
+    (bound,) = [bars for bars in axes.containers if bars.lines[0] is None]
+    top = table["D_cm2_per_s_upper95"].max()
+    assert bound.lines[1][0].get_marker() == CARETDOWNBASE, "the arrow points down"
+    assert bound.lines[2][0].get_segments()[0][:, 1].max() == pytest.approx(top), "from the bound"
+    fit = next(each for each in axes.lines if len(each.get_xdata()) == 50)
+    slope = np.polyfit(fit.get_xdata() / 1000, np.log(fit.get_ydata()), 1)[0]
+    assert -kB * slope == pytest.approx(0.2, abs=0.01)
+
+
 def test_figure_says_where_its_data_are_from_if_not_from_its_campaign(tmp_path: Path) -> None:
     data = arrhenius_data(diffusivities(), None)
     paths = {kind: tmp_path / f"a.{kind}" for kind in ("pdf", "png", "csv")}
@@ -134,6 +154,9 @@ def test_effective_diffusivities_are_drawn_for_a_few_temperatures() -> None:
     ]  # fmt: skip
     figure = draw_grain_size(grain_size_data(pd.DataFrame(rows)))
     assert [axes.get_title() for axes in figure.axes] == ["300 K", "400 K", "600 K", "700 K"]
+    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([2.0, 1.1])
+    band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert [band.min(), band.max()] == pytest.approx([0.99 * 1.1, 1.01 * 2.0])
 
 
 def boundary_rows() -> pd.DataFrame:
@@ -211,6 +234,10 @@ def test_profile_marks_the_boundaries_where_the_grains_meet() -> None:
     labels = axes.get_legend_handles_labels()[1]
     assert "850 K" in labels
     assert "700 K: not resolved" in labels
+    (curve,) = [line for line in axes.lines if line.get_label() == "850 K"]
+    assert curve.get_ydata() == pytest.approx([4e-5] * 3)
+    marks = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "boundary"]
+    assert marks == pytest.approx([0.6, 6.6])
 
 
 def test_anisotropy_is_shown_beside_energies() -> None:
@@ -245,7 +272,14 @@ def test_force_errors_tell_fitted_from_other_structures() -> None:
     assert np.isnan(errors.loc[(8, True), f"{name}_lo68"]), "one structure tells no interval"
     parity = data[data["shows"] == "parity"]
     assert parity["components"].sum() == 12, "every component of the last level is counted once"
-    assert len(draw_forces(data).axes) == 2
+    upper, lower = draw_forces(data).axes
+    counts = np.ma.filled(upper.collections[0].get_array(), 0)
+    corners = upper.collections[0].get_coordinates()
+    assert counts.sum() == 12
+    row, column = np.argwhere(counts)[0]
+    assert corners[row, column, 1] > corners[row, column, 0] - 0.1, "forces, above labels by 0.1, are upwards"
+    fills = {bars.get_label(): bars.lines[0].get_markerfacecolor() for bars in lower.containers}
+    assert fills["seed, not fitted to"] == "none" != fills["seed, fitted to"]
 
 
 def contrast_maps() -> pd.DataFrame:
@@ -290,6 +324,9 @@ def test_crossover_stands_on_its_curve_and_disordered_phases_have_none() -> None
     star = data[data["source"] == "crossover"].iloc[0]
     assert star["D_eff_cm2_per_s"] == pytest.approx(1e-3 * np.exp(-0.42 / (kB * 400)), rel=1e-2)
     ordered, disordered = draw_crossover(data).axes
+    (curve,) = [line for line in ordered.lines if line.get_label() == "grains of 10 nm"]
+    at = np.interp(1000 / 400, curve.get_xdata()[::-1], np.log(curve.get_ydata())[::-1])
+    assert at == pytest.approx(np.log(star["D_eff_cm2_per_s"]), abs=1e-2), "stars are drawn on lines"
     assert disordered.texts[0].get_text().startswith("no crossover")
     assert not ordered.texts
 
