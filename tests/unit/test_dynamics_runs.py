@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
 import mtpcore
 from argyro.common.extxyz import write_structures
 from argyro.common.files import write_json
+from argyro.common.tables import write_table
 from argyro.config.dynamics import DynamicsConfig, RelaxationConfig
 from argyro.config.learning import Rung
 from argyro.config.materials import Material
@@ -97,6 +99,12 @@ def test_run_that_leaves_what_the_potential_knows_is_marked_and_keeps_what_it_me
     assert report["largest_grade"] > SHORT.stop_grade
     assert report["snapshots"] > 0
     assert np.isfinite(report["volume_per_atom_angstrom3"])
+
+
+def test_table_of_runs_that_ended_before_anything_was_checked_can_be_written(tmp_path: Path) -> None:
+    write_json(tmp_path / "report.json", {"status": "grade", "checks": {"framework_msd_angstrom2": {}}})
+    write_table(tmp_path / "runs.parquet", runs_table([tmp_path / "report.json"]))
+    assert pd.read_parquet(tmp_path / "runs.parquet")["status"].tolist() == ["grade"]
 
 
 def test_what_a_run_did_not_know_is_collected_and_taken_up_by_learning(tmp_path: Path) -> None:

@@ -173,6 +173,6 @@ def run_report(
 
 
 def runs_table(reports: Sequence[Path]) -> pd.DataFrame:
-    """The reports of all runs, a row each."""
-    rows = [read_json(path) for path in reports]
+    """The reports of all runs, a row each, without the details of checks: those of short runs have no columns."""
+    rows = [{name: value for name, value in read_json(path).items() if name != "checks"} for path in reports]
     return pd.DataFrame(rows).replace({None: np.nan}) if rows else pd.DataFrame()
