@@ -113,8 +113,8 @@ def head() -> str:
     targets = ", ".join(f"level {level}: {target}" for level, target in TARGETS.items())
     return (
         f"Whole steps at 600 K: neighbours, forces, thermostat, and output every {bench.OUTPUT_EVERY} steps; with "
-        f"grades every {bench.GRADE_EVERY} steps besides. Wanted of a step of 52 000 atoms: {targets}; of the kernel, that "
-        f"it takes no longer than 1/0.6 of the bound.\n\n{bench.HEADER.rstrip()}"
+        f"grades every {bench.GRADE_EVERY} steps besides. Wanted of a step of 52 000 atoms: {targets}; of the kernel, "
+        f"that it takes no longer than 1/0.6 of the bound.\n\n{bench.HEADER.rstrip()}"
     )
 
 

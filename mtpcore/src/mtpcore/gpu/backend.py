@@ -16,6 +16,7 @@ from mtpcore.errors import MtpcoreError
 
 type Array = Any  # of NumPy or CuPy
 type Argument = Any  # of a kernel: an array or None, a Python integer (32 bits), a Python float (64), or np.uint64
+DEFAULT_SHARED = 48 * 1024  # bytes that a block may have without being asked for
 GUARD = 64  # numbers behind emulated shared memory that must stay as they are
 
 
@@ -64,8 +65,7 @@ class CupyKernels:
     """A module that CuPy has compiled."""
 
     def __init__(self, cupy: Any, source: str) -> None:
-        self._cupy = cupy
-        self._module = cupy.RawModule(code=source, options=("--std=c++17",))
+        self._module = cupy.RawModule(code=source)
         self._module.compile()
         self._functions: dict[str, Any] = {}
 
@@ -73,18 +73,16 @@ class CupyKernels:
         """Run a kernel."""
         if name not in self._functions:
             self._functions[name] = self._module.get_function(name)
+            if shared:
+                self._functions[name].preferred_shared_memory_carveout = 100  # percent: so many blocks side by side
         function = self._functions[name]
-        if shared > function.max_dynamic_shared_size_bytes:
+        if shared > DEFAULT_SHARED and shared > function.max_dynamic_shared_size_bytes:
             function.max_dynamic_shared_size_bytes = shared
-            function.preferred_shared_memory_carveout = 100  # percent: as many blocks side by side as fit
         if blocks > 0:
             function((blocks,), (threads,), tuple(map(self._argument, arguments)), shared_mem=shared)
 
-    def registers(self) -> dict[str, tuple[int, int]]:
-        """Registers of a thread and bytes of local memory of the kernels launched so far."""
-        return {name: (f.num_regs, f.local_size_bytes) for name, f in self._functions.items()}
-
-    def _argument(self, value: Argument) -> Any:
+    @staticmethod
+    def _argument(value: Argument) -> Any:
         if value is None:
             return np.intp(0)
         return np.int32(value) if isinstance(value, int) else value

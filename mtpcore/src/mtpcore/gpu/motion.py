@@ -165,7 +165,7 @@ class Motion:
             self._advance_once(is_last=left == 1)
 
     def _advance_once(self, *, is_last: bool) -> None:
-        batch, timestep = self._batch, self._settings.timestep
+        batch, timestep = self._batch, float(self._settings.timestep)
         self._launch(
             "first_half",
             [

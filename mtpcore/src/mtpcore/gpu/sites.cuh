@@ -375,17 +375,20 @@ DEVICE void sum_forces(const Sites& in, const Shared& s, int part, long long* fo
       const int i = in.order[block_index() * kTile + a], end = part_end(s, a, part);
       const int left = what < 6 ? what : what - 6, row = left < 3 ? left : (left == 3 ? 1 : 0),
                 column = left < 3 ? left : (left == 5 ? 1 : 2);
-      double* own = virial ? &virial[6 * static_cast<long long>(i) + what] : nullptr;
-      long long whole = 0;
-      if (what >= 6)
+      if (what >= 6) {
+        long long whole = 0;
         for (int p = part_begin(s, a, part); p < end; ++p)
           whole += reinterpret_cast<const long long*>(s.record + p * kRecord)[left];
-      else if (virial)
+        add_integer(&force[3 * static_cast<long long>(i) + left], whole);
+      } else if (virial) {
+        double* own = &virial[6 * static_cast<long long>(i) + what];
+        double sum = *own;
         for (int p = part_begin(s, a, part); p < end; ++p) {
           const double* record = s.record + p * kRecord;
-          *own -= static_cast<double>(reinterpret_cast<const long long*>(record)[row]) / kForceUnit * record[3 + column];
+          sum -= static_cast<double>(reinterpret_cast<const long long*>(record)[row]) / kForceUnit * record[3 + column];
         }
-      if (what >= 6) add_integer(&force[3 * static_cast<long long>(i) + left], whole);
+        *own = sum;
+      }
     }
   });
 }
