@@ -52,6 +52,7 @@ def test_benchmark_measures_steps_grades_and_kernel(monkeypatch: pytest.MonkeyPa
     assert bench.row(speed).count("|") == bench.HEADER.splitlines()[0].count("|")
 
 
+@pytest.mark.filterwarnings("ignore")  # of CuPy, where it is installed
 def test_bench_without_a_gpu_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         CupyBackend()

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +23,18 @@ NPT = {"thermostat_time": 0.1, "coupling": "isotropic", "barostat_time": 0.5}
 
 
 def card() -> Backend | None:
-    try:
-        return CupyBackend()
-    except GpuError:
-        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of CuPy, on where it finds CUDA
+        try:
+            return CupyBackend()
+        except GpuError:
+            return None
 
 
 CARD = card()
 pytestmark = [
     pytest.mark.gpu,
+    pytest.mark.filterwarnings("ignore"),  # of CuPy, when it first compiles its own kernels
     pytest.mark.skipif(CARD is None, reason="needs an NVIDIA GPU and CuPy: pip install 'mtpcore[gpu]'"),
 ]
 
