@@ -25,7 +25,7 @@ type BoolArray = npt.NDArray[np.bool_]
 GROUPS = 40  # of ions that are left out in turn
 ORIGINS_PER_LAG = 4  # time origins within a lag, which share most of what they tell
 LAGS = 6  # between the first and the last
-MARGIN = 2.0  # root mean squared displacements from the edge of a region that ions have to begin
+MARGIN = 2.0  # root mean squared displacements of its ions from the edge of a region that they have to begin
 LEAST_TIME = 1e-9  # of all: a region that no ion visits has no diffusivity
 FEWEST_LAGS = 2
 
@@ -185,12 +185,19 @@ def _parallel_sums(visits: Visits, lags: IntArray, regions: int) -> _Sums:
 
 
 def _perpendicular_sums(visits: Visits, lags: IntArray, regions: int) -> _Sums:
-    """Regress on offset and lag of each region, of ions that begin deep inside it."""
+    """Regress on offset and lag of each region, of ions that begin deep inside it.
+
+    How deep is told by displacements along the boundary: by those across it themselves, chance that makes them large
+    would leave out the ions that it made so.
+    """
     sums = _empty(visits.region.shape[1], 2 * regions)
     for lag in lags:
-        origins, _, across = _displacements(visits, int(lag))
-        deep = visits.depth[origins] > MARGIN * np.sqrt(across.mean())
-        begins = (visits.region[origins][None] == np.arange(regions)[:, None, None]) & deep
+        origins, along, across = _displacements(visits, int(lag))
+        region = visits.region[origins]
+        counts = np.bincount(region.ravel(), minlength=regions)
+        squares = np.bincount(region.ravel(), weights=along.ravel(), minlength=regions) / 2.0  # of one direction
+        deep = visits.depth[origins] > MARGIN * np.sqrt(squares / np.maximum(counts, 1))[region]
+        begins = (region[None] == np.arange(regions)[:, None, None]) & deep
         _add(sums, np.concatenate([begins, begins * lag * visits.interval]), across, lag * visits.interval)
     return sums
 
