@@ -119,7 +119,7 @@ def _look(motion: Motion, recorders: Sequence["_Recorder"], *, is_start: bool) -
             recorders[number].note_grades(motion, number, grades, is_known=is_start)
     if is_start:
         return
-    if step % settings.thermo_every == 0:
+    if step % settings.thermo_every == 0 or step == settings.steps:
         for recorder, seen, places in zip(recorders, motion.observe(), motion.positions(), strict=True):
             recorder.note(step, seen, places)
     if step % WATCH_EVERY == 0 and step > 0:
