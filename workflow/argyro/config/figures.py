@@ -11,7 +11,7 @@ class FiguresConfig(Section):
     """Figures, each as PDF, PNG and the CSV of its data."""
 
     tables: Literal["computed", "shipped"] = "computed"
-    """Draw what this campaign computes, or, without any simulation, tables of a quickstart that ship with the project."""
+    """Draw what this campaign computes or, without a simulation, a quickstart's tables that ship with the project."""
     published: bool = True
     """Show published values beside those of the campaign."""
     experiments: bool = True
