@@ -41,6 +41,7 @@ continuum:
   max_voxels: 16
   map_contrasts_per_decade: 1
 """
+POTENTIAL = "learning/LiPSCl/r0/potential.almtp"
 TABLES = {
     "labels": {"labels/outcomes.parquet"},
     "learning": {"learning/ledger.parquet", "learning/forces.parquet"},
@@ -67,7 +68,7 @@ def test_two_runs_of_a_configuration_give_the_same_tables_labels_and_potentials(
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         targets = [table for stage in stages for table in sorted(TABLES[stage])]
-        run_in(tmp_path / name, *targets, "report", settings=settings)
+        run_in(tmp_path / name, *targets, POTENTIAL, "report", settings=settings)
         found.append(read_json(tmp_path / name / "results/test/manifest.json"))
     one, other = found
     hashes = {entry["path"]: entry["content_sha256"] for entry in one["tables"]}
