@@ -49,6 +49,13 @@ def test_every_structure_temperature_and_replica_is_a_job(planned: Callable[...,
     }
 
 
+def test_runs_of_a_structure_on_a_gpu_are_one_job(planned: Callable[..., dict[str, int]]) -> None:
+    options = ["--config", "dynamics.engine=gpu", "dynamics.replicas=3", "dynamics.relaxation.keep=1"]
+    jobs = planned("dynamics/runs.parquet", *options, settings=SETTINGS)
+    assert jobs["run_dynamics"] == 2  # bulk and a bicrystal, 2 temperatures and 3 replicas each
+    assert jobs["tabulate_runs"] == 1
+
+
 def test_patterns_choose_what_is_run(planned: Callable[..., dict[str, int]]) -> None:
     jobs = planned("dynamics/runs.parquet", "--config", "dynamics.structures=['*-bulk-*']", settings=SETTINGS)
     assert jobs == {"build_bulk": 1, "take_potential": 1, "run_dynamics": 2, "tabulate_runs": 1}

@@ -66,6 +66,24 @@ struct Shared {
   }
 };
 
+// Sums that several workers share: out (target) = or += the sum of their pieces.
+template <bool kAdd>
+DEVICE void join_pieces(const Stage& stage, const int* fixes, double* out, const double* scratch) {
+  if (stage.fixes == 0) return;
+  phase([&](int t) {
+    const int atom = t % kTile;
+    for (int f = t / kTile; f < stage.fixes; f += kWorkers) {
+      const int* fix = fixes + 3 * (stage.first_fix + f);
+      double sum = 0.0;
+      for (int k = 0; k < fix[2]; ++k) sum += scratch[(fix[1] + k) * kTile + atom];
+      if (kAdd)
+        out[fix[0] * kTile + atom] += sum;
+      else
+        out[fix[0] * kTile + atom] = sum;
+    }
+  });
+}
+
 // Rows of sums: out (target) = or += sum of factor * left (first index) * right (second index).
 template <bool kAdd>
 DEVICE void run_stage(const Stage& stage, const Entry* entries, const int* pieces, const int* fixes, const double* left,
@@ -91,19 +109,7 @@ DEVICE void run_stage(const Stage& stage, const Entry* entries, const int* piece
       }
     }
   });
-  if (stage.fixes == 0) return;
-  phase([&](int t) {
-    const int atom = t % kTile;
-    for (int f = t / kTile; f < stage.fixes; f += kWorkers) {
-      const int* fix = fixes + 3 * (stage.first_fix + f);
-      double sum = 0.0;
-      for (int k = 0; k < fix[2]; ++k) sum += scratch[(fix[1] + k) * kTile + atom];
-      if (kAdd)
-        out[fix[0] * kTile + atom] += sum;
-      else
-        out[fix[0] * kTile + atom] = sum;
-    }
-  });
+  join_pieces<kAdd>(stage, fixes, out, scratch);
 }
 
 // adjoint (target) = sum of weight * moment: what leaves give.
@@ -123,16 +129,7 @@ DEVICE void run_leaves(const Stage& stage, const unsigned* entries, const double
       }
     }
   });
-  if (stage.fixes == 0) return;
-  phase([&](int t) {
-    const int atom = t % kTile;
-    for (int f = t / kTile; f < stage.fixes; f += kWorkers) {
-      const int* fix = fixes + 3 * (stage.first_fix + f);
-      double sum = 0.0;
-      for (int k = 0; k < fix[2]; ++k) sum += scratch[(fix[1] + k) * kTile + atom];
-      adjoint[fix[0] * kTile + atom] = sum;
-    }
-  });
+  join_pieces<false>(stage, fixes, adjoint, scratch);
 }
 
 // dE/df (pull) and dE/d(unit vector) of one neighbour, from dE/d(basic moments).
