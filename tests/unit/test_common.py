@@ -1,18 +1,15 @@
-"""Files that are whole or not there, exact extended XYZ, seeds, jobs and how ranks are started."""
+"""Files that are whole or not there, seeds, jobs and how ranks are started."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from ase import Atoms
 
 from argyro.campaign import doctor
 from argyro.common import mpi
 from argyro.common.errors import FileError, StructureError
-from argyro.common.extxyz import read_structure, read_structures, write_structures
 from argyro.common.files import read_json, replacing, sha256_of_file, sha256_of_json, write_json, write_text
 from argyro.common.jobs import job
 from argyro.common.randomness import generator_for, seed_for
@@ -75,41 +72,6 @@ def test_sha256_is_that_of_the_standard(tmp_path: Path) -> None:
     """NIST's example of FIPS 180-4, one block."""
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_of_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def structure() -> Atoms:
-    rng = np.random.default_rng(1)
-    atoms = Atoms("LiPSCl", positions=rng.normal(size=(4, 3)), cell=rng.normal(size=(3, 3)), pbc=[True, False, True])
-    atoms.info.update(energy_eV=1 / 3, name="two words", REF_stress=rng.normal(size=6), good=True, count=3)
-    atoms.set_array("REF_forces", rng.normal(size=(4, 3)))
-    atoms.set_array("grain", np.arange(4))
-    atoms.set_array("fixed", np.array([True, False, False, True]))
-    return atoms
-
-
-def test_extended_xyz_is_exact(tmp_path: Path) -> None:
-    atoms = structure()
-    write_structures(tmp_path / "a.extxyz", [atoms])
-    found = read_structure(tmp_path / "a.extxyz")
-    assert np.array_equal(found.cell.array, atoms.cell.array)
-    assert found.pbc.tolist() == [True, False, True]
-    assert {k: v.tolist() for k, v in found.arrays.items()} == {k: v.tolist() for k, v in atoms.arrays.items()}
-    assert found.info["energy_eV"] == 1 / 3
-    assert np.array_equal(found.info["REF_stress"], atoms.info["REF_stress"])
-    assert (found.info["name"], found.info["good"], found.info["count"]) == ("two words", True, 3)
-
-
-def test_number_of_structures_is_checked(tmp_path: Path) -> None:
-    write_structures(tmp_path / "two.extxyz", [structure(), structure()])
-    assert len(read_structures(tmp_path / "two.extxyz")) == 2
-    with pytest.raises(FileError, match="holds 2 structures where one is expected"):
-        read_structure(tmp_path / "two.extxyz")
-    (tmp_path / "none.extxyz").write_text("")
-    with pytest.raises(FileError, match="holds no structure"):
-        read_structures(tmp_path / "none.extxyz")
-    (tmp_path / "binary.extxyz").write_bytes(b"\xff\xfe")
-    with pytest.raises(FileError, match="is not a text file"):
-        read_structures(tmp_path / "binary.extxyz")
 
 
 def test_seeds_are_reproducible_and_unrelated() -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.neighborlist import neighbor_list
+from matscipy.neighbours import neighbour_list
 
 from argyro.common.errors import DynamicsError
 from argyro.config.materials import Material
@@ -64,9 +64,9 @@ def lattice_of(bulk: Atoms, material: Material) -> Lattice:
     spacing, reach = np.inf, 2.0
     while not np.isfinite(spacing):
         reach *= 1.5
-        distances = neighbor_list("d", centers, reach)
+        distances = neighbour_list("d", centers, reach)
         spacing = float(distances.min()) if len(distances) else np.inf
-    first, vectors = neighbor_list("iD", centers, FIRST_SHELL * spacing)
+    first, vectors = neighbour_list("iD", centers, FIRST_SHELL * spacing)
     shells: list[FloatArray] = []
     for index in range(len(centers)):
         shell = vectors[first == index]
@@ -106,7 +106,7 @@ def environment_of(atoms: Atoms, lattice: Lattice, rotations: Sequence[FloatArra
     if not len(places):
         raise DynamicsError(f"the structure has no {lattice.center}, which its lattice is told by")
     centers = atoms[places]
-    first, vectors = neighbor_list("iD", centers, (FIRST_SHELL + TOLERANCE) * lattice.spacing)
+    first, vectors = neighbour_list("iD", centers, (FIRST_SHELL + TOLERANCE) * lattice.spacing)
     found = _padded(first, vectors, len(centers))
     match: FloatArray = np.zeros(len(centers))
     grain: IntArray = np.zeros(len(centers), dtype=np.int64)
@@ -143,7 +143,7 @@ def _nearest_center(atoms: Atoms, lattice: Lattice) -> IntArray:
     """The center next to every atom, itself for a center; -1 where none is within the spacing of centers."""
     nearest = np.where(atoms.symbols == lattice.center, np.arange(len(atoms)), -1)
     others = set(atoms.symbols) - {lattice.center}
-    first, second, distance = neighbor_list("ijd", atoms, {(o, lattice.center): lattice.spacing for o in others})
+    first, second, distance = neighbour_list("ijd", atoms, {(o, lattice.center): lattice.spacing for o in others})
     mine = np.flatnonzero(~(atoms.symbols[first] == lattice.center))
     order = mine[np.lexsort((distance[mine], first[mine]))]
     atom, place = np.unique(first[order], return_index=True)

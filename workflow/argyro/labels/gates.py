@@ -2,7 +2,7 @@
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
+from matscipy.neighbours import neighbour_list
 
 from argyro.config.labels import GatesConfig
 
@@ -16,11 +16,12 @@ def is_finite(calculation: Calculation) -> bool:
 
 def structure_violations(atoms: Atoms, gates: GatesConfig) -> list[str]:
     """Why a structure is not worth a calculation, a sentence each; empty if it is."""
-    found = [] if atoms.pbc.all() else ["the cell is not periodic in all three directions"]
-    close = neighbor_list("d", atoms, gates.minimum_distance_angstrom)
+    if not atoms.pbc.all():
+        return ["the cell is not periodic in all three directions"]
+    close = neighbour_list("d", atoms, gates.minimum_distance_angstrom)
     if len(close):
-        found.append(f"atoms {close.min():.3f} angstrom apart, below {gates.minimum_distance_angstrom:g}")
-    return found
+        return [f"atoms {close.min():.3f} angstrom apart, below {gates.minimum_distance_angstrom:g}"]
+    return []
 
 
 def violations(calculation: Calculation, gates: GatesConfig) -> list[str]:

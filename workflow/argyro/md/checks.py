@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from ase import Atoms
-from ase.neighborlist import neighbor_list
+from matscipy.neighbours import neighbour_list
 
 from argyro.config.materials import RigidUnit
 
@@ -223,7 +223,7 @@ def find_bonds(atoms: Atoms, unit: RigidUnit) -> Bonds:
     """Bonds of a structure: every ligand is bound to the nearest center, if that is near enough."""
     name = f"{unit.center}{unit.ligand}{unit.count}"
     reach = {(unit.ligand, unit.center): unit.max_bond_angstrom}
-    first, second, distance, shift = neighbor_list("ijdS", atoms, reach)
+    first, second, distance, shift = neighbour_list("ijdS", atoms, reach)
     mine = np.flatnonzero(atoms.symbols[first] == unit.ligand)
     order = mine[np.lexsort((distance[mine], first[mine]))]
     ligands, nearest = np.unique(first[order], return_index=True)

@@ -4,15 +4,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.lammps import Prism
-from ase.io.lammpsdata import write_lammps_data
+from ase.data import atomic_masses, atomic_numbers
 
 from argyro.common.errors import DynamicsError, MissingDependencyError
 from argyro.common.files import write_text
@@ -62,17 +62,26 @@ def write_data(path: Path, atoms: Atoms, species: Sequence[str]) -> None:
     """
     check_structure(atoms, species)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_lammps_data(
-        path,
-        atoms,
-        specorder=list(species),
-        masses=True,
-        units="metal",
-        atom_style="atomic",
-        velocities=atoms.has("momenta"),
-        reduce_cell=False,
-        prismobj=orientation(atoms),
-    )
+    prism, types = orientation(atoms), [species.index(symbol) + 1 for symbol in atoms.get_chemical_symbols()]
+    xx, yy, zz, *tilts = prism.get_lammps_prism()
+    lines = ["argyro", "", f"{len(atoms)} atoms", f"{len(species)} atom types", ""]
+    lines += [f"0.0 {width:.17g} {x}lo {x}hi" for x, width in zip("xyz", (xx, yy, zz), strict=True)]
+    lines += [f"{_row(tilts)} xy xz yz"] if prism.is_skewed() else []
+    lines += ["", "Masses", ""]
+    masses = {symbol: atomic_masses[atomic_numbers[symbol]] for symbol in species}
+    masses |= dict(zip(atoms.get_chemical_symbols(), atoms.get_masses(), strict=True))
+    lines += [f"{k} {masses[symbol]:.17g}" for k, symbol in enumerate(species, start=1)]
+    lines += ["", "Atoms # atomic", ""]
+    places = prism.vector_to_lammps(atoms.get_positions())
+    lines += [f"{k} {kind} {_row(place)}" for k, (kind, place) in enumerate(zip(types, places, strict=True), start=1)]
+    if atoms.has("momenta"):
+        speeds = prism.vector_to_lammps(atoms.get_velocities()) * (units.fs * 1000)  # to angstrom per ps
+        lines += ["", "Velocities", "", *(f"{k} {_row(speed)}" for k, speed in enumerate(speeds, start=1))]
+    write_text(path, "\n".join([*lines, ""]))
+
+
+def _row(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.17g}" for value in values)
 
 
 def check_structure(atoms: Atoms, species: Sequence[str]) -> None:

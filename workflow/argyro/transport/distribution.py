@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io.cube import write_cube
-from ase.neighborlist import neighbor_list
+from matscipy.neighbours import neighbour_list
 
 from argyro.common.files import replacing
 from argyro.md.trajectory import Trajectory
@@ -41,7 +40,7 @@ def radial_distribution(
             if number not in wanted:
                 continue
             atoms = Atoms(elements, positions, cell=cell, pbc=True)
-            counts += np.histogram(neighbor_list("d", atoms, {(first, second): cutoff}), edges)[0]
+            counts += np.histogram(neighbour_list("d", atoms, {(first, second): cutoff}), edges)[0]
             ones, others = (int((atoms.symbols == symbol).sum()) for symbol in (first, second))
             # Every pair of different elements is found from either end
             pairs = ones * (ones - 1) if first == second else 2 * ones * others
@@ -85,5 +84,7 @@ def write_density_cube(path: Path, atoms: Atoms, density: FloatArray) -> None:
         atoms: The framework that is shown with it, in the cell of the density.
         density: Shape (n1, n2, n3), per cubic angstrom.
     """
+    from ase.io.cube import write_cube  # noqa: PLC0415  half a second
+
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         write_cube(file, atoms, data=density)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
+from matscipy.neighbours import neighbour_list
 from scipy.spatial import KDTree
 
 from argyro.common.errors import DynamicsError
@@ -70,11 +70,11 @@ def cage_centers(atoms: Atoms, units: Sequence[RigidUnit], mobile: str, lattice_
         raise DynamicsError("hops are told by the cages of argyrodites; this material has no rigid units")
     unit, symbols = units[0], np.array(atoms.get_chemical_symbols())
     centers = np.flatnonzero(symbols == unit.center)
-    bound = np.unique(neighbor_list("i", atoms, {(unit.ligand, unit.center): unit.max_bond_angstrom}))
+    bound = np.unique(neighbour_list("i", atoms, {(unit.ligand, unit.center): unit.max_bond_angstrom}))
     free = np.setdiff1d(np.flatnonzero(symbols != mobile), np.concatenate([bound, centers]))
     reach = CAGE_TO_CENTER * lattice_constant
     cutoffs = {(str(symbol), unit.center): reach for symbol in set(symbols[free])}
-    near = neighbor_list("i", atoms, cutoffs)
+    near = neighbour_list("i", atoms, cutoffs)
     counts = np.bincount(near, minlength=len(atoms))
     found = free[counts[free] >= 3]  # noqa: PLR2004  of four, one may be shaken out of reach
     if not len(found):
