@@ -2,13 +2,13 @@
 
     python benchmarks/transport_coverage.py
 
-Writes benchmarks/results/transport_coverage.md after every case; --cases makes some lines anew. Shares are of accepted
-walks and, where some are not accepted, of all (an upper bound that holds counts as right).
+Writes benchmarks/results/transport_coverage.md after every case; --cases and --replicas make some lines anew. Shares
+are of accepted walks and, where some are not accepted, of all (an upper bound that holds counts as right).
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -223,10 +223,10 @@ CASES: dict[str, tuple[Callable[..., Trial | tuple[Trial, ...]], tuple[str, ...]
 """By name: trials, the names of the intervals that they try, and numbers of replicas."""
 
 
-def rows(name: str, trials: int) -> Iterator[tuple[tuple[str, int], str]]:
+def rows(name: str, trials: int, wanted: Container[int]) -> Iterator[tuple[tuple[str, int], str]]:
     """Lines of the table of a case, with what they are of."""
     trial, titles, replicas = CASES[name]
-    for count in replicas:
+    for count in filter(wanted.__contains__, replicas):
         begin = time.process_time()
         rng = np.random.default_rng([*name.encode(), count, trials])
         answers = [trial(rng, count) for _ in range(trials)]
@@ -258,6 +258,7 @@ def main() -> None:
     parser.add_argument(
         "--cases", nargs="*", choices=CASES, default=list(CASES), help="the others are kept as they are"
     )
+    parser.add_argument("--replicas", nargs="*", type=int, choices=REPLICAS, default=list(REPLICAS))
     given = parser.parse_args()
     head = [
         "# Coverage of intervals",
@@ -274,7 +275,7 @@ def main() -> None:
     ]
     order = [(title, count) for _, titles, replicas in CASES.values() for title in titles for count in replicas]
     for name in given.cases:
-        for key, line in rows(name, given.trials):
+        for key, line in rows(name, given.trials, given.replicas):
             lines = made() | {key: line}  # read anew: several of these may run side by side
             kept = [lines[key] for key in order if key in lines]
             RESULT.write_text("\n".join(head + kept) + "\n", encoding="utf-8")

@@ -98,10 +98,10 @@ def test_displacements_beyond_all_bounds_are_refused() -> None:
         build_seeds(MATERIAL, settings(count=1, displacement_max_angstrom=2, displacement_min_angstrom=2), seed=1)
 
 
-def test_contacts_come_after_the_seeds_each_with_one_atom_too_close() -> None:
-    plain, more = (build_seeds(MATERIAL, settings(count=4, contacts=contacts), seed=1) for contacts in (0, 6))
+def test_contacts_come_after_the_seeds_each_with_one_atom_moved_next_to_another() -> None:
+    plain, more = (build_seeds(MATERIAL, settings(count=4, contacts=contacts), seed=1) for contacts in (0, 10))
     assert more[:4] == plain
-    assert [atoms.info["seed_index"] for atoms in more] == list(range(10))
+    assert [atoms.info["seed_index"] for atoms in more] == list(range(14))
     for index, atoms in enumerate(more[4:]):
         source = plain[index % 4]
         fractions = source.cell.scaled_positions(atoms.positions) - source.get_scaled_positions()
@@ -109,5 +109,10 @@ def test_contacts_come_after_the_seeds_each_with_one_atom_too_close() -> None:
         assert len(moved) == 1
         radii = covalent_radii[atoms.numbers]
         ratio = atoms.get_all_distances(mic=True)[moved[0]] / (radii[moved[0]] + radii)
-        assert 0.75 <= np.delete(ratio, moved[0]).min() <= 1
-        assert not validate(atoms, MATERIAL, settings().limits).ok
+        first, second = atoms.info["contact"].split("-")
+        mate = second if atoms.symbols[moved[0]] == first else first
+        nearest = np.delete(ratio, moved[0])[np.delete(atoms.symbols == mate, moved[0])].min()
+        assert {first, second} == {atoms.symbols[moved[0]], mate}
+        assert 0.75 <= nearest <= 1.2
+        assert np.delete(ratio, moved[0]).min() >= min(0.85, nearest)
+    assert len({atoms.info["contact"] for atoms in more[4:]}) == 10  # pairs of four elements, each once

@@ -79,8 +79,8 @@ class SeedsConfig(Section):
     limits_factor: float = Field(default=0.9, gt=0, le=1)
     """Atoms of seeds may come closer than structures.limits says, by this factor."""
     contacts: int = Field(default=0, ge=0)
-    """Further seeds per material in which two atoms are pushed together, closer than any limit, so that the potential
-    knows where repulsion begins. Some of their labels may not pass the gate of forces."""
+    """Further seeds per material in which two atoms are pushed together, pairs of elements in turn, so that the
+    potential knows where repulsion begins. Some of their labels may not pass the gate of forces."""
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> Self:

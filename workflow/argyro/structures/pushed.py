@@ -16,7 +16,12 @@ MAX_ATTEMPTS = 20  # squared: pairs that are tried
 
 
 def pushed_together(
-    frame: Atoms, closest: float, rng: np.random.Generator, *, fractions: tuple[float, float] = CONTACT
+    frame: Atoms,
+    closest: float,
+    rng: np.random.Generator,
+    *,
+    fractions: tuple[float, float] = CONTACT,
+    elements: tuple[str, str] | None = None,
 ) -> Atoms:
     """A copy in which one atom is too close to another, and to no third one.
 
@@ -25,11 +30,12 @@ def pushed_together(
         closest: Least distance of the two, angstrom; it is larger for large atoms.
         rng: Which atoms, which direction, how close.
         fractions: Smallest and largest distance in units of the sum of covalent radii.
+        elements: Of the two; by default any, all pairs of elements equally often.
 
     Raises:
         StructureError: there is no room for it.
     """
-    for pair in _random_pairs(frame, rng):
+    for pair in _random_pairs(frame, rng, elements):
         mover, target = pair
         radii = sum(covalent_radii[atomic_numbers[frame.symbols[k]]] for k in pair)
         low, high = max(closest, fractions[0] * radii), max(closest + 0.1, fractions[1] * radii)
@@ -40,14 +46,17 @@ def pushed_together(
         moved.wrap()
         if _others_keep_away(moved, mover, target):
             return Atoms(moved.numbers, positions=moved.positions, cell=moved.cell, pbc=True, info=dict(frame.info))
-    raise StructureError("no two atoms of a frame could be pushed together without a third one in the way")
+    which = "atoms" if elements is None else f"atoms {elements[0]} and {elements[1]}"
+    raise StructureError(f"no two {which} of a frame could be pushed together without a third one in the way")
 
 
-def _random_pairs(frame: Atoms, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
-    """Pairs of atoms, all pairs of elements equally often."""
-    elements = sorted(set(frame.get_chemical_symbols()))
+def _random_pairs(
+    frame: Atoms, rng: np.random.Generator, elements: tuple[str, str] | None
+) -> Iterator[tuple[int, int]]:
+    """Pairs of atoms of two elements, or of all, which are then equally often one of the two."""
+    present = sorted(set(frame.get_chemical_symbols()))
     for _ in range(MAX_ATTEMPTS**2):
-        first, second = rng.choice(elements, 2)
+        first, second = rng.choice(present, 2) if elements is None else rng.permutation(elements)
         mover, target = (int(rng.choice(np.flatnonzero(frame.symbols == e))) for e in (first, second))
         if mover != target:
             yield mover, target

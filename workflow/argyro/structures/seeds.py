@@ -1,6 +1,7 @@
 """Seeds: small cells, strained and rattled, that a potential is first trained on."""
 
 from collections.abc import Sequence
+from itertools import combinations_with_replacement
 
 import numpy as np
 from ase import Atoms
@@ -16,7 +17,7 @@ from .pushed import pushed_together
 from .validator import validate
 
 CLOSEST = 1.55  # angstrom, of atoms pushed together: potentials know nothing below their min_dist
-CONTACT = (0.75, 1.0)  # of the sum of covalent radii, the distance of atoms pushed together
+CONTACT = (0.75, 1.2)  # of the sum of covalent radii, the distance of atoms pushed together
 MAX_DRAWS = 200  # of the displacements of single atoms, until no two are too close and all rigid units are whole
 
 
@@ -30,7 +31,8 @@ def build_seeds(material: Material, settings: StructuresConfig, *, seed: int) ->
 
     Each has its own random arrangement, a uniformly drawn isotropic strain, and a small general one. Displacements that
     break a rigid unit or bring atoms too close are drawn again, for the atoms at fault only. Contacts are made in
-    copies of the first seeds: an atom is moved next to another, all pairs of elements equally often.
+    copies of the first seeds: an atom is moved next to another, pairs of elements taken in turn, so that a potential
+    has seen two atoms of the rarest element close to each other too.
 
     Args:
         material: What to build.
@@ -38,8 +40,8 @@ def build_seeds(material: Material, settings: StructuresConfig, *, seed: int) ->
         seed: Of all that is random.
 
     Returns:
-        Structures with ``material``, ``exchange_percent`` and ``seed_index`` in ``info``; ``contact`` where two atoms
-        are pushed together.
+        Structures with ``material``, ``exchange_percent`` and ``seed_index`` in ``info``; ``contact`` names the
+        elements of two atoms that are pushed together.
 
     Raises:
         FileError: the CIF cannot be read.
@@ -71,11 +73,13 @@ def build_seeds(material: Material, settings: StructuresConfig, *, seed: int) ->
 def _contacts(structures: Sequence[Atoms], count: int, seed: int) -> list[Atoms]:
     """Copies of the first structures, and of them again, in each of which two atoms are pushed together."""
     contacts = []
+    pairs = list(combinations_with_replacement(sorted(set(structures[0].get_chemical_symbols())), 2)) if count else []
+    order = np.random.default_rng(seed_for(seed, "pairs")).permutation(len(pairs))
     for index in range(count):
-        source = structures[index % len(structures)]
+        source, pair = structures[index % len(structures)], pairs[order[index % len(pairs)]]
         rng = np.random.default_rng(seed_for(seed, "contact", index))
-        atoms = pushed_together(source, CLOSEST, rng, fractions=CONTACT)
-        atoms.info |= {"seed_index": len(structures) + index, "contact": True}
+        atoms = pushed_together(source, CLOSEST, rng, fractions=CONTACT, elements=pair)
+        atoms.info |= {"seed_index": len(structures) + index, "contact": "-".join(pair)}
         contacts.append(atoms)
     return contacts
 
