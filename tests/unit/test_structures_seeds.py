@@ -1,10 +1,11 @@
 """Seeds are random as asked for, sound, and the same for the same seed."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
-from ase.data import covalent_radii
+from ase.data import atomic_numbers, covalent_radii
 
 from argyro.common.errors import StructureError
 from argyro.config.materials import Material
@@ -98,21 +99,24 @@ def test_displacements_beyond_all_bounds_are_refused() -> None:
         build_seeds(MATERIAL, settings(count=1, displacement_max_angstrom=2, displacement_min_angstrom=2), seed=1)
 
 
-def test_contacts_come_after_the_seeds_each_with_one_atom_moved_next_to_another() -> None:
-    plain, more = (build_seeds(MATERIAL, settings(count=4, contacts=contacts), seed=1) for contacts in (0, 10))
+def test_contacts_come_after_the_seeds_each_with_an_atom_closer_to_another_than_any_two_of_their_elements() -> None:
+    plain, more = (build_seeds(MATERIAL, settings(count=4, contacts=contacts), seed=1) for contacts in (0, 18))
     assert more[:4] == plain
-    assert [atoms.info["seed_index"] for atoms in more] == list(range(14))
-    for index, atoms in enumerate(more[4:]):
-        source = plain[index % 4]
+    assert [atoms.info["seed_index"] for atoms in more] == list(range(22))
+    for atoms in more[4:]:
+        source = next(source for source in plain if (source.cell == atoms.cell).all())
         fractions = source.cell.scaled_positions(atoms.positions) - source.get_scaled_positions()
-        moved = np.flatnonzero(np.abs(fractions - fractions.round()).max(axis=1) > 1e-9)
-        assert len(moved) == 1
-        radii = covalent_radii[atoms.numbers]
-        ratio = atoms.get_all_distances(mic=True)[moved[0]] / (radii[moved[0]] + radii)
+        (moved,) = np.flatnonzero(np.abs(fractions - fractions.round()).max(axis=1) > 1e-9)
+        before, after = (frame.get_all_distances(mic=True) for frame in (source, atoms))
+        in_unit = (source.symbols == "P") | ((source.symbols == "S") & (before[:, source.symbols == "P"].min(1) < 2.6))
+        assert not in_unit[moved]
         first, second = atoms.info["contact"].split("-")
-        mate = second if atoms.symbols[moved[0]] == first else first
-        nearest = np.delete(ratio, moved[0])[np.delete(atoms.symbols == mate, moved[0])].min()
-        assert {first, second} == {atoms.symbols[moved[0]], mate}
-        assert 0.75 <= nearest <= 1.2
-        assert np.delete(ratio, moved[0]).min() >= min(0.85, nearest)
-    assert len({atoms.info["contact"] for atoms in more[4:]}) == 10  # pairs of four elements, each once
+        mates = atoms.symbols == (second if atoms.symbols[moved] == first else first)
+        mates[moved] = False
+        pairs = (source.symbols[:, None] == first) & (source.symbols == second) & (before > 0)
+        usual = before[(pairs & ~in_unit[:, None]) | (pairs & ~in_unit)].min()
+        radii = covalent_radii[[atomic_numbers[first], atomic_numbers[second]]].sum()
+        assert min(0.85 * radii, 0.9 * usual) - 1e-9 < after[moved, mates].min() < 0.99 * usual
+    # Pairs of four elements without P-P, which no atom outside PS4 can make
+    counts = Counter(atoms.info["contact"] for atoms in more[4:])
+    assert (len(counts), max(counts.values())) == (9, 2)

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
+from matscipy.neighbours import neighbour_list
 
 from argyro.common.errors import StructureError
 
@@ -12,33 +14,26 @@ from .neighbours import FloatArray, PeriodicPoints
 
 CONTACT = (0.6, 0.9)  # of the sum of covalent radii: closer pairs no label need know
 THIRD_ATOM = 0.85  # the same for all other atoms near a contact
+TIGHT = 0.9
+NEIGHBOR, REACH = 1.4, 8.0  # neighbors are this many times as far as the nearest two of their elements; angstrom
 MAX_ATTEMPTS = 20  # squared: pairs that are tried
 
 
-def pushed_together(
-    frame: Atoms,
-    closest: float,
-    rng: np.random.Generator,
-    *,
-    fractions: tuple[float, float] = CONTACT,
-    elements: tuple[str, str] | None = None,
-) -> Atoms:
+def pushed_together(frame: Atoms, closest: float, rng: np.random.Generator) -> Atoms:
     """A copy in which one atom is too close to another, and to no third one.
 
     Args:
         frame: A structure in which nothing is.
         closest: Least distance of the two, angstrom; it is larger for large atoms.
         rng: Which atoms, which direction, how close.
-        fractions: Smallest and largest distance in units of the sum of covalent radii.
-        elements: Of the two; by default any, all pairs of elements equally often.
 
     Raises:
         StructureError: there is no room for it.
     """
-    for pair in _random_pairs(frame, rng, elements):
+    for pair in _random_pairs(frame, rng):
         mover, target = pair
         radii = sum(covalent_radii[atomic_numbers[frame.symbols[k]]] for k in pair)
-        low, high = max(closest, fractions[0] * radii), max(closest + 0.1, fractions[1] * radii)
+        low, high = max(closest, CONTACT[0] * radii), max(closest + 0.1, CONTACT[1] * radii)
         distance = rng.uniform(low, high)
         direction = rng.normal(size=3)
         moved = frame.copy()
@@ -46,20 +41,60 @@ def pushed_together(
         moved.wrap()
         if _others_keep_away(moved, mover, target):
             return Atoms(moved.numbers, positions=moved.positions, cell=moved.cell, pbc=True, info=dict(frame.info))
-    which = "atoms" if elements is None else f"atoms {elements[0]} and {elements[1]}"
-    raise StructureError(f"no two {which} of a frame could be pushed together without a third one in the way")
+    raise StructureError("no two atoms of a frame could be pushed together without a third one in the way")
 
 
-def _random_pairs(
-    frame: Atoms, rng: np.random.Generator, elements: tuple[str, str] | None
-) -> Iterator[tuple[int, int]]:
-    """Pairs of atoms of two elements, or of all, which are then equally often one of the two."""
-    present = sorted(set(frame.get_chemical_symbols()))
+def moved_closer(
+    frame: Atoms,
+    elements: tuple[str, str],
+    movable: npt.NDArray[np.bool_],
+    part: tuple[float, float],
+    rng: np.random.Generator,
+    *,
+    closest: float,
+) -> Atoms:
+    """A copy in which an atom has moved towards a neighbor, closer than any two of their elements, and to no third.
+
+    Args:
+        frame: A structure in which nothing is too close.
+        elements: Of the two.
+        movable: Which atoms may move, shape (N,); the other of the two may be any.
+        part: How far they stay apart, smallest and largest part: 0 where covalent radii forbid more (THIRD_ATOM), or at
+            TIGHT of the smallest distance of such pairs where that is less; 1 at the smallest distance.
+        rng: Which atoms, how close.
+        closest: Least distance of the two, angstrom.
+
+    Raises:
+        StructureError: there are no such neighbors, or no room for it.
+    """
+    first, second, distance, vector = neighbour_list("ijdD", frame, {elements: REACH})
+    own = np.flatnonzero(movable[first])
+    nearest = distance[own].min(initial=REACH)
+    forbidden = min(_by_covalent_radii(*elements), TIGHT * nearest)
+    neighbors = own[distance[own] < NEIGHBOR * nearest]
+    for place in rng.permutation(neighbors)[:MAX_ATTEMPTS]:
+        mover, target = int(first[place]), int(second[place])
+        kept = max(closest, forbidden + rng.uniform(*part) * (nearest - forbidden))
+        moved = frame.copy()
+        moved.positions[mover] += vector[place] * (1 - kept / distance[place])
+        moved.wrap()
+        if mover != target and _others_keep_away(moved, mover, target):
+            return Atoms(moved.numbers, positions=moved.positions, cell=moved.cell, pbc=True, info=dict(frame.info))
+    raise StructureError(f"no {elements[0]} and {elements[1]} could be moved closer without a third atom in the way")
+
+
+def _random_pairs(frame: Atoms, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """Pairs of atoms, all pairs of elements equally often."""
+    elements = sorted(set(frame.get_chemical_symbols()))
     for _ in range(MAX_ATTEMPTS**2):
-        first, second = rng.choice(present, 2) if elements is None else rng.permutation(elements)
+        first, second = rng.choice(elements, 2)
         mover, target = (int(rng.choice(np.flatnonzero(frame.symbols == e))) for e in (first, second))
         if mover != target:
             yield mover, target
+
+
+def _by_covalent_radii(first: str, second: str) -> float:
+    return float(THIRD_ATOM * (covalent_radii[atomic_numbers[first]] + covalent_radii[atomic_numbers[second]]))
 
 
 def _others_keep_away(atoms: Atoms, mover: int, target: int) -> bool:
@@ -68,7 +103,6 @@ def _others_keep_away(atoms: Atoms, mover: int, target: int) -> bool:
     for element in set(atoms.symbols[others]):
         near = PeriodicPoints(atoms.positions[others[atoms.symbols[others] == element]], cell, 4.0)
         distance = near.nearest_distance_from(PeriodicPoints(atoms.positions[[mover]], cell, 4.0), 4.0)
-        radii = covalent_radii[atomic_numbers[element]] + covalent_radii[atomic_numbers[atoms.symbols[mover]]]
-        if distance is not None and distance < THIRD_ATOM * radii:
+        if distance is not None and distance < _by_covalent_radii(element, atoms.symbols[mover]):
             return False
     return True

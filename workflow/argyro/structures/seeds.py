@@ -1,9 +1,11 @@
 """Seeds: small cells, strained and rattled, that a potential is first trained on."""
 
+import logging
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
 
 import numpy as np
+import numpy.typing as npt
 from ase import Atoms
 
 from argyro.common.errors import StructureError
@@ -12,12 +14,15 @@ from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits, SeedsConfig, StructuresConfig
 
 from .bulk import build_bulk
-from .neighbours import FloatArray
-from .pushed import pushed_together
+from .neighbours import FloatArray, PeriodicPoints
+from .pushed import moved_closer
 from .validator import validate
 
-CLOSEST = 1.55  # angstrom, of atoms pushed together: potentials know nothing below their min_dist
-CONTACT = (0.75, 1.2)  # of the sum of covalent radii, the distance of atoms pushed together
+CLOSEST = 1.55  # angstrom, of atoms that meet: potentials know nothing below their min_dist
+CONTACTS = ((0.4, 0.7), (0.2, 0.4))
+"""How far atoms that meet stay apart, between what radii forbid and the smallest distance there is, taken in turn."""
+logger = logging.getLogger(__name__)
+
 MAX_DRAWS = 200  # of the displacements of single atoms, until no two are too close and all rigid units are whole
 
 
@@ -31,8 +36,8 @@ def build_seeds(material: Material, settings: StructuresConfig, *, seed: int) ->
 
     Each has its own random arrangement, a uniformly drawn isotropic strain, and a small general one. Displacements that
     break a rigid unit or bring atoms too close are drawn again, for the atoms at fault only. Contacts are made in
-    copies of the first seeds: an atom is moved next to another, pairs of elements taken in turn, so that a potential
-    has seen two atoms of the rarest element close to each other too.
+    copies of the first seeds: an atom of no rigid unit moves closer to a neighbor than any two of their elements are,
+    pairs of elements taken in turn, so that a potential has seen the rarest meetings too.
 
     Args:
         material: What to build.
@@ -41,7 +46,7 @@ def build_seeds(material: Material, settings: StructuresConfig, *, seed: int) ->
 
     Returns:
         Structures with ``material``, ``exchange_percent`` and ``seed_index`` in ``info``; ``contact`` names the
-        elements of two atoms that are pushed together.
+        elements of two atoms that have moved together.
 
     Raises:
         FileError: the CIF cannot be read.
@@ -67,21 +72,62 @@ def build_seeds(material: Material, settings: StructuresConfig, *, seed: int) ->
         _rattle(atoms, material, spread, seed_limits(settings), rng)
         atoms.info["seed_index"] = index
         structures.append(atoms)
-    return [*structures, *_contacts(structures, seeds.contacts, seed)]
+    return [*structures, *_contacts(structures, material, seed, seeds.contacts)]
 
 
-def _contacts(structures: Sequence[Atoms], count: int, seed: int) -> list[Atoms]:
-    """Copies of the first structures, and of them again, in each of which two atoms are pushed together."""
-    contacts = []
-    pairs = list(combinations_with_replacement(sorted(set(structures[0].get_chemical_symbols())), 2)) if count else []
-    order = np.random.default_rng(seed_for(seed, "pairs")).permutation(len(pairs))
-    for index in range(count):
-        source, pair = structures[index % len(structures)], pairs[order[index % len(pairs)]]
-        rng = np.random.default_rng(seed_for(seed, "contact", index))
-        atoms = pushed_together(source, CLOSEST, rng, fractions=CONTACT, elements=pair)
-        atoms.info |= {"seed_index": len(structures) + index, "contact": "-".join(pair)}
-        contacts.append(atoms)
+def _contacts(structures: Sequence[Atoms], material: Material, seed: int, count: int) -> list[Atoms]:
+    """Copies of the first structures, and of them again, in each of which two atoms have moved together."""
+    contacts: list[Atoms] = []
+    rng = np.random.default_rng(seed_for(seed, "pairs"))
+    pairs = _pairs_with_movable(structures, material) if count else []
+    turn = 0
+    while len(contacts) < count:
+        made = len(contacts)
+        for place in rng.permutation(len(pairs))[: count - made]:
+            index, part = len(contacts), CONTACTS[(turn + place) % len(CONTACTS)]
+            sources = [structures[(index + k) % len(structures)] for k in range(len(structures))]
+            atoms = _contact(sources, material, pairs[place], part, seed_for(seed, "contact", turn, int(place)))
+            if atoms is not None:
+                atoms.info |= {"seed_index": len(structures) + index, "contact": "-".join(pairs[place])}
+                contacts.append(atoms)
+        if len(contacts) == made:
+            raise StructureError(
+                f"seeds of {material.id}: no two atoms could be moved together; reduce contacts to {made}"
+            )
+        turn += 1
     return contacts
+
+
+def _contact(
+    sources: Sequence[Atoms], material: Material, pair: tuple[str, str], part: tuple[float, float], seed: int
+) -> Atoms | None:
+    """A copy of the first structure in which there is room for it, with two atoms of a pair moved together."""
+    rng = np.random.default_rng(seed)
+    for source in sources:
+        try:
+            return moved_closer(source, pair, _in_no_unit(source, material), part, rng, closest=CLOSEST)
+        except StructureError as error:
+            logger.info("%s, seed %d: %s", material.id, source.info["seed_index"], error)
+    return None
+
+
+def _in_no_unit(atoms: Atoms, material: Material) -> npt.NDArray[np.bool_]:
+    """Which atoms belong to no rigid unit, shape (N,)."""
+    free = np.ones(len(atoms), dtype=bool)
+    for unit in material.rigid_units:
+        centers, ligands = (np.flatnonzero(atoms.symbols == element) for element in (unit.center, unit.ligand))
+        bond, cell = unit.max_bond_angstrom, atoms.cell.array
+        center_points, ligand_points = (PeriodicPoints(atoms.positions[k], cell, bond) for k in (centers, ligands))
+        bonds = ligand_points.pairs_from(center_points, bond)
+        free[centers] = free[ligands[bonds.second]] = False
+    return free
+
+
+def _pairs_with_movable(structures: Sequence[Atoms], material: Material) -> list[tuple[str, str]]:
+    """Pairs of elements, those without an atom that can be moved left out."""
+    movable = {symbol for atoms in structures for symbol in atoms.symbols[_in_no_unit(atoms, material)]}
+    pairs = combinations_with_replacement(sorted(material.elements), 2)
+    return [(first, second) for first, second in pairs if {first, second} & movable]
 
 
 def _deformation(settings: SeedsConfig, rng: np.random.Generator) -> FloatArray:
