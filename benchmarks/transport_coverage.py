@@ -8,7 +8,7 @@ are of accepted walks and, where some are not accepted, of all (an upper bound t
 
 import argparse
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -251,6 +251,16 @@ def made() -> dict[tuple[str, int], str]:
     return {(row[1].strip(), int(row[2])): line for line, row in cells.items()}
 
 
+def outside(lines: Sequence[str]) -> list[str]:
+    """What the intervals of accepted walks fail at: 68 +- 2 and 95 +- 1 % were wanted."""
+    failed = []
+    for line in lines:
+        title, count, _, _, in68, in95, *_ = (cell.strip() for cell in line.strip("|").split("|"))
+        if in68 != "-" and not (66 <= float(in68) <= 70 and 94 <= float(in95) <= 96):  # noqa: PLR2004
+            failed.append(f"* {title}, {count} {'replica' if count == '1' else 'replicas'}: {in68} and {in95} %")
+    return ["Not within 68 +- 2 and 95 +- 1 %:", "", *failed] if failed else ["All within 68 +- 2 and 95 +- 1 %."]
+
+
 def main() -> None:
     """Run all cases."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -278,7 +288,7 @@ def main() -> None:
         for key, line in rows(name, given.trials, given.replicas):
             lines = made() | {key: line}  # read anew: several of these may run side by side
             kept = [lines[key] for key in order if key in lines]
-            RESULT.write_text("\n".join(head + kept) + "\n", encoding="utf-8")
+            RESULT.write_text("\n".join([*head, *kept, "", *outside(kept)]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
