@@ -14,7 +14,7 @@ from .neighbours import FloatArray, PeriodicPoints
 
 CONTACT = (0.6, 0.9)  # of the sum of covalent radii: closer pairs no label need know
 THIRD_ATOM = 0.85  # the same for all other atoms near a contact
-TIGHT = 0.9
+TIGHT = 0.9  # of the nearest two of their elements, where those are closer than that
 NEIGHBOR, REACH = 1.4, 8.0  # neighbors are this many times as far as the nearest two of their elements; angstrom
 MAX_ATTEMPTS = 20  # squared: pairs that are tried
 
