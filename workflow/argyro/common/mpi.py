@@ -13,7 +13,8 @@ from pathlib import Path
 from .errors import MissingDependencyError
 
 LAUNCHER_VARIABLE = "ARGYRO_MPIEXEC"
-RANK_PROGRAM = "from mpi4py import MPI; print(MPI.COMM_WORLD.size)"
+# One write a rank: where output is not buffered, print writes the end of the line on its own, and ranks mix
+RANK_PROGRAM = "import sys; from mpi4py import MPI; sys.stdout.write(f'{MPI.COMM_WORLD.size}\\n')"
 TRIAL_SECONDS = 120.0  # that two ranks may take
 
 
