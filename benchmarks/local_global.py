@@ -6,7 +6,8 @@ mode carves cells of the published size (edge 16 angstrom, core 6.5 angstrom, mo
 whole, and larger ones where whole units of the core would meet themselves. Their potentials are then asked for the
 forces in frames of the teacher's own run of the bicrystal at 600 K.
 
-Writes benchmarks/results/local_global.md. Ladders that were climbed are kept in a folder and not climbed again.
+Writes benchmarks/results/local_global.md. Ladders that were climbed are kept in a folder and not climbed again with
+the same settings.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import numpy as np
 from ase import Atoms
 
 import mtpcore
-from argyro.common.files import read_json, write_json
+from argyro.common.files import read_json, sha256_of_json, write_json
 from argyro.common.randomness import seed_for
 from argyro.config.labels import GatesConfig, LabelsConfig, MtpConfig
 from argyro.config.learning import CarvingConfig, ExplorationConfig, FitConfig, LearningConfig, Mode, Rung
@@ -286,7 +287,8 @@ def main() -> None:
         for repeat in range(options.repeats):
             for mode in options.modes:
                 own = settings(mode, options.levels, options.max_rounds)
-                climbed = options.folder / f"{mode}-{repeat}-{'-'.join(map(str, options.levels))}.json"
+                same = sha256_of_json([own.model_dump(mode="json"), seeds_settings().model_dump(mode="json")])
+                climbed = options.folder / f"{mode}-{repeat}-{same[:12]}.json"
                 if not climbed.exists():
                     trial = Trial(repeat, own, backend, Path(scratch) / f"{mode}-{repeat}")
                     write_json(climbed, asdict(trial.climb(frames)))

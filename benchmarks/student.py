@@ -3,8 +3,7 @@
 CAMPAIGN is the folder of a campaign whose labels are by the shipped teachers, such as results/quickstart. For every
 chemical system and the last potential of each level: force errors in frames of the teacher's own runs, which no level
 was fitted to; and, for the final potential, whether runs hold for 100 ps with no grade above the limit of the stage
-`dynamics`, and lithium's diffusion coefficient at 700 K
-beside the teacher's, in the same cell.
+`dynamics`, and lithium's diffusion coefficient at 700 K beside the teacher's, in the same cell.
 
 Writes benchmarks/results/student_CAMPAIGN.md. Whether lithium diffuses as the teacher's does is asked of a ladder that
 ends at the teachers' own level, benchmarks/student.yaml: a potential of level 10 is too simple for that.

@@ -226,7 +226,7 @@ CASES: dict[str, tuple[Callable[..., Trial | tuple[Trial, ...]], tuple[str, ...]
 def rows(name: str, trials: int, wanted: Container[int]) -> Iterator[tuple[tuple[str, int], str]]:
     """Lines of the table of a case, with what they are of."""
     trial, titles, replicas = CASES[name]
-    for count in filter(wanted.__contains__, replicas):
+    for count in [count for count in replicas if count in wanted]:
         begin = time.process_time()
         rng = np.random.default_rng([*name.encode(), count, trials])
         answers = [trial(rng, count) for _ in range(trials)]

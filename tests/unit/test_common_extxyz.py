@@ -127,7 +127,9 @@ def test_objects_of_ase_are_written_as_by_ase(tmp_path: Path) -> None:
     assert read_structure(tmp_path / "a.extxyz").info == {"spacegroup": "F -4 3 m"}
 
 
-@pytest.mark.parametrize(("part", "other"), [("Cl ", ""), ("0.", "0.x"), ("4\n", "5\n")])
+@pytest.mark.parametrize(
+    ("part", "other"), [("Cl ", ""), ("Cl ", "Qq "), ("0.", "0.x"), ("4\n", "5\n"), (":L:", ":Q:")]
+)
 def test_damaged_files_are_named(part: str, other: str, tmp_path: Path) -> None:
     (tmp_path / "a.extxyz").write_text(format_structure(structure()).replace(part, other, 1))
     with pytest.raises(FileError, match=r"a\.extxyz is not an extended XYZ file"):

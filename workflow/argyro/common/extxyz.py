@@ -57,7 +57,7 @@ def read_structures(path: Path) -> list[Atoms]:
         raise FileError(f"{path} is not a text file") from None
     try:
         structures = list(_own_frames(text))
-    except (_NotOwnError, ValueError, OverflowError):
+    except (ValueError, LookupError, OverflowError):
         structures = _read_by_ase(text, path)
     if not structures:
         raise FileError(f"{path} holds no structure")
@@ -73,7 +73,7 @@ def _read_by_ase(text: str, path: Path) -> list[Atoms]:
         raise FileError(f"{path} is not an extended XYZ file: {error}") from None
 
 
-class _NotOwnError(Exception):
+class _NotOwnError(ValueError):
     """A file holds what `format_structure` does not write."""
 
 
@@ -81,7 +81,7 @@ def _own_frames(text: str) -> Iterator[Atoms]:
     """Structures of a text that `format_structure` wrote.
 
     Raises:
-        _NotOwnError, ValueError, OverflowError: it did not, or the text is damaged.
+        ValueError, LookupError, OverflowError: it did not, or the text is damaged.
     """
     lines, at = text.removesuffix("\n").split("\n"), 0
     while at < len(lines):
