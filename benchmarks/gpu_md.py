@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mtpcore.gpu import bench
 from mtpcore.gpu.backend import Backend, CupyBackend, GpuError
 from mtpcore.gpu.bound import H100, work_per_atom
-from mtpcore.gpu.source import common_source
+from mtpcore.gpu.source import common_source, default_tile
 from mtpcore.gpu.tables import contraction_program
 from mtpcore.samples import sample_potential
 
@@ -26,7 +26,7 @@ RESULT = ROOT / "benchmarks/results/gpu_md.md"
 LEVELS, LARGE = (8, 12, 16, 18, 20), (10, 10, 10)
 SIZES = ((2, 2, 2), (5, 5, 4), LARGE)  # 416, 5 200 and 52 000 atoms
 BATCH = 128
-NEIGHBORS, LISTED = 27.7, 47.9  # of Li6PS5Cl within 5 angstrom, and with a skin of 1 angstrom
+NEIGHBORS, LISTED, CAPACITY = 27.7, 47.9, 64  # of Li6PS5Cl within 5 angstrom, and with a skin of 1 angstrom
 MEMORY_BYTES_PER_ATOM = 4 * 64 + 2 * 32 + 2 * 24 + 2 * 24 + 4 * 24  # lists, places, velocities, forces, virials
 MEMORY_RATE = 3.35e12  # bytes a second, of an H100 SXM
 TARGETS = {8: 0.020, 16: 0.055, 18: 0.10}  # microseconds per atom and whole step, 52 000 atoms on an H100
@@ -36,27 +36,29 @@ BOUND = """## The least time of the kernel
 For an atom with n neighbours within the cutoff and m in its list, R radial functions of K polynomials, M monomials,
 B basic moments and degree D (fp64 throughout; a fused multiplication and addition is one instruction):
 
-* **Arithmetic.** Distances of the list 12 m; polynomials with derivatives 7 K n, radial functions 2 R K n, root and
-  quotient 32 n, powers 3 D n; basic moments 2 M n and n for each radial function of a monomial; contraction 2
-  instructions for a product forwards, 4 backwards, 2 for a product of a leaf; the way back by Horner's scheme, as the
-  generated code has it, and 30 n for forces. Time = instructions / ({sms} multiprocessors x {clock:.2f} GHz x {lanes}
-  lanes).
-* **Shared memory.** 128 bytes a cycle of a multiprocessor. Of a neighbour's record a warp reads one word together, so
-  that 3 powers and the radial functions cost a cycle each for 32 monomials, and an adjoint one for 32 neighbours;
-  contraction reads 2 words a product (1 for a leaf) and writes its sums.
-* **Level-2 cache.** Lists and places twice (4 + 32 bytes an entry), 24 bytes of force a neighbour, and the tables of
-  products, 8 bytes an entry (12 for leaves), once for the atoms of a block; at {cache:.1f} TB/s, an assumption. All
-  of it fits the cache; the card's memory sees places, lists and forces once a step: {memory} bytes an atom,
-  {memory_time:.4f} microseconds at 3.35 TB/s.
+* **Arithmetic.** Distances 7 m and 7 n; polynomials with derivatives 7 K n, radial functions 2 R K n, reciprocal root
+  7 n, unit vector and powers (2 D + 3) n; basic moments M n and n for each radial function of a monomial; contraction
+  2 instructions for a product forwards and backwards, 1 for one of a leaf; the way back by Horner's scheme as the
+  generated code has it, and (R + 24) n for forces. Time = instructions / ({sms} multiprocessors x {clock:.2f} GHz x
+  {lanes} lanes).
+* **Data path.** Shared memory and the level-1 cache give 128 bytes a cycle of a multiprocessor, or look up one line
+  of global memory. A word that a warp reads together costs a cycle, 32 numbers of its threads two: for each neighbour
+  R + 1 of the first kind (radial functions, x) and 2 of the second (powers of y and z) in each round of 32 columns of
+  monomials; an adjoint of each basic moment for 32 neighbours; contraction reads two numbers a product (one for a
+  leaf) and writes its sums, conflicts of banks not counted. Lines: two for each place of m and n neighbours, three
+  for each force of n, R K / 32 n for coefficients, and the tables of products once for the atoms of a block.
+* **Issue.** Four instructions of warps a cycle: arithmetic / 32, the accesses above, and 19 for 32 entries of the
+  tables, two atoms side by side.
 
-The bound is the longest of the three, as `mtpcore.gpu.bound` computes it for {neighbors} neighbours and
-{listed} in the list:
+The card's own memory is no limit: all fits the level-2 cache, and places, lists and forces are {memory} bytes an atom
+and step, {memory_time:.4f} microseconds at 3.35 TB/s. The bound is the longest of the three, as `mtpcore.gpu.bound`
+computes it for {neighbors} neighbours and {listed} in the list:
 
-| level | instructions | shared, bytes | cache, bytes | arithmetic, us | shared memory, us | cache, us |
+| level | instructions | data path, cycles | issue, instructions of warps | arithmetic, us | data path, us | issue, us |
 |---|---|---|---|---|---|---|
 {rows}
 
-Not in it: waiting at barriers, of which a block has about 20, for which 4 blocks and more a multiprocessor make up."""
+Not in it: conflicts of banks, waiting at barriers, of which a block has about 18, and for global memory."""
 
 
 class Report:
@@ -139,15 +141,15 @@ def bound_text() -> str:
     rows = []
     for level in LEVELS:
         tables = contraction_program(sample_potential(level))
-        work = work_per_atom(tables, 4, neighbors=NEIGHBORS, listed=LISTED)
-        numbers = [f"{x:.0f}" for x in (work.arithmetic, work.shared, work.streamed)]
+        tile = default_tile(tables, CAPACITY)
+        work = work_per_atom(tables, tile, neighbors=NEIGHBORS, listed=LISTED)
+        numbers = [f"{x:.0f}" for x in (work.arithmetic, work.data, work.issues)]
         numbers += [f"{seconds * 1e6:.4f}" for seconds in work.seconds(H100).values()]
         rows.append(f"| {level} | {' | '.join(numbers)} |")
     return BOUND.format(
         sms=H100.multiprocessors,
         clock=H100.clock / 1e9,
         lanes=H100.fp64_lanes,
-        cache=H100.cache / 1e12,
         memory=MEMORY_BYTES_PER_ATOM,
         memory_time=MEMORY_BYTES_PER_ATOM / MEMORY_RATE * 1e6,
         neighbors=NEIGHBORS,

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from helpers import Structure, random_cell, random_potential_fields
 
-from mtpcore import ActiveSet, Engine, Potential, reference
+from mtpcore import ActiveSet, Engine, Potential, reference, samples
 
 type FloatArray = npt.NDArray[np.float64]
 
@@ -150,29 +150,6 @@ def numerical_virial(engine: Engine, structure: Structure, step: float = 1e-4) -
     return virial
 
 
-# Depth in eV, width in 1/angstrom and minimum in angstrom of Morse potentials, by types of Li6PS5Cl
-_MORSE = {(1, 2): (1.5, 1.8, 2.05), (0, 2): (0.4, 1.3, 2.45), (0, 3): (0.35, 1.3, 2.6)}
-_MORSE |= {(0, 0): (0.005, 1.2, 4.2), (0, 1): (0.005, 1.2, 4.2)}
-_REPULSION = (0.05, 1.3, 4.0)
-
-
 def solid_potential(level: int, many_body: float = 2e-5, seed: int = 0) -> Potential:
-    """A potential under which Li6PS5Cl vibrates without falling apart.
-
-    The first radial functions are Morse potentials, so that the scalar M_00 makes a pair potential;
-    all other scalars of the level contribute a little.
-    """
-    fields = random_potential_fields(level, 4, seed)
-    r = np.linspace(1.5, 5.0, 200)
-    s = (2.0 * r - 6.5) / 3.5
-    basis = np.polynomial.chebyshev.chebvander(s, 7) * 0.08 * (5.0 - r[:, None]) ** 2
-    for pair in np.ndindex(4, 4):
-        depth, width, minimum = _MORSE.get((min(pair), max(pair)), _REPULSION)
-        u = np.exp(-width * (r - minimum))
-        morse = depth * (u**2 - 2.0 * u)
-        weight = 1.0 / (1.0 + np.abs(morse))
-        fit = np.linalg.lstsq(weight[:, None] * basis, weight * morse, rcond=None)
-        fields["radial_coeffs"][(*pair, 0)] = fit[0]
-    fields["moment_coeffs"] *= many_body
-    fields["moment_coeffs"][list(fields["alpha_moment_mapping"]).index(0)] = 0.5
-    return native_potential(fields)
+    """A potential under which Li6PS5Cl vibrates without falling apart."""
+    return samples.solid_potential(random_native(level, 4, seed), many_body)

@@ -8,16 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from gpu_checks import assert_equal, assert_like_the_core, graded, system
+from gpu_motion import argyrodite, motion_of
 from helpers import Structure, random_cell
-from native import random_native, shuffled, with_random_active_set
+from native import random_native, shuffled, solid_potential, with_random_active_set
 from nvrtc import compile_for, nvrtc
 
 from mtpcore import Engine, InvalidStructureError, MtpcoreError, Potential, UnknownSpeciesError, new_potential
 from mtpcore.gpu.backend import CupyBackend, EmulatedBackend, GpuError
-from mtpcore.gpu.sites import GpuEngine
+from mtpcore.gpu.motion import RENEW_EVERY
+from mtpcore.gpu.sites import GpuEngine, Sites
 from mtpcore.gpu.source import common_source, default_tile, sites_source
 from mtpcore.gpu.systems import Batch, NeighborLists, System, common_kernels
-from mtpcore.gpu.tables import contraction_program
+from mtpcore.gpu.tables import contraction_program, spread
 
 LEVELS = (2, 4, 6, 8, 10, 12, 16, 20, 24)
 BACKEND = EmulatedBackend()
@@ -185,4 +187,55 @@ def test_machine_code_of_an_h100_keeps_its_numbers_in_registers(level: int | Non
         source = sites_source(tables, default_tile(tables, 64))
     for name, resources in compile_for("sm_90", source).items():
         assert resources.spilled == 0, name
-        assert resources.registers <= 128, name
+
+
+# ------------------------------------------------------------------ how work is dealt out
+
+
+def test_blocks_of_any_number_of_atoms_come_to_the_same() -> None:
+    potential, systems = graded(12), [system(random_cell(n, 3, seed=n)) for n in (3, 20)]
+    expected = GpuEngine(potential, BACKEND, tile=1).evaluate(systems)
+    for tile in (2, 4, 8):
+        found = GpuEngine(potential, BACKEND, tile=tile).evaluate(systems)
+        for one, other in zip(found, expected, strict=True):
+            assert_equal(one.forces, other.forces, 1e-13)
+            assert_equal(one.site_energies, other.site_energies, 1e-13)
+
+
+def test_workers_side_by_side_read_different_banks_and_every_sum_keeps_its_terms() -> None:
+    schedule, group = contraction_program(new_potential(16, 4, min_dist=1.5, max_dist=5.0)).backward, 2
+    first, second = (schedule.pairs & 0xFFFF).astype(np.int64), (schedule.pairs >> 16).astype(np.int64)
+    one, other, weights = spread(first, second, schedule.factors, schedule, group)
+
+    def sums(left: np.ndarray, right: np.ndarray, factors: np.ndarray) -> list[list[tuple[float, ...]]]:
+        """Terms of each sum, whatever their order."""
+        found = []
+        for worker in range(left.shape[1]):
+            terms: list[tuple[float, ...]] = []
+            for step, target in enumerate(schedule.targets[:, worker]):
+                terms.append((*sorted((left[step, worker], right[step, worker])), factors[step, worker]))
+                if target != -1:
+                    found.append([*sorted(terms), (float(target),)])
+                    terms = []
+        return found
+
+    def clashes(left: np.ndarray, right: np.ndarray) -> int:
+        """Reads beyond the first of a bank, of workers that read at once."""
+        groups = np.concatenate([left, right]).reshape(-1, group) % group
+        return int(sum(group - len(np.unique(banks)) for banks in groups))
+
+    assert sums(one, other, weights) == sums(first, second, schedule.factors)
+    assert clashes(one, other) < 0.8 * clashes(first, second)
+
+
+def test_a_batch_renews_most_of_its_lists_in_the_same_steps() -> None:
+    sites = Sites(BACKEND, solid_potential(4))
+    batch = motion_of(sites, *(argyrodite(seed, temperatures=(900.0, 900.0)) for seed in range(6)), timestep=0.002)
+    renewed = []
+    for _ in range(60):
+        before = batch.lists.builds
+        batch.advance(1)
+        renewed.append(batch.lists.builds - before)
+    steps = np.flatnonzero(renewed)
+    assert len(steps) >= 3
+    assert (steps % RENEW_EVERY == 0).mean() > 0.6

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .potential import Potential, new_potential, set_parameters
+from .potential import Potential, get_parameters, new_potential, set_parameters
 
 type FloatArray = npt.NDArray[np.float64]
 type IntArray = npt.NDArray[np.int32]
@@ -24,6 +24,12 @@ _SITES = (
 )
 _CENTRING = ((0.0, 0.0, 0.0), (0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0))
 _LATTICE_CONSTANT = 9.86
+
+
+# Depth in eV, width in 1/angstrom and minimum in angstrom of Morse potentials, by pairs of types
+_MORSE = {(1, 2): (1.5, 1.8, 2.05), (0, 2): (0.4, 1.3, 2.45), (0, 3): (0.35, 1.3, 2.6)}
+_MORSE |= {(0, 0): (0.005, 1.2, 4.2), (0, 1): (0.005, 1.2, 4.2)}
+_REPULSION = (0.05, 1.3, 4.0)
 
 
 class Crystal(NamedTuple):
@@ -70,3 +76,28 @@ def sample_potential(level: int) -> Potential:
     falling = 0.1 / (1.0 + np.arange(potential.radial_coeffs.size) % size)
     pattern[: falling.size] *= falling
     return set_parameters(potential, pattern)
+
+
+def solid_potential(potential: Potential, many_body: float = 2e-5) -> Potential:
+    """A copy under which Li6PS5Cl vibrates without falling apart.
+
+    The first radial functions become Morse potentials, so that the first scalar makes a pair potential; the
+    coefficients of all others are multiplied by ``many_body``.
+    """
+    parameters = get_parameters(potential)
+    shape = potential.radial_coeffs.shape
+    radial = parameters[: potential.radial_coeffs.size].reshape(shape)
+    r = np.linspace(1.5, potential.max_dist, 200)
+    s = (2.0 * r - potential.min_dist - potential.max_dist) / (potential.max_dist - potential.min_dist)
+    basis = np.polynomial.chebyshev.chebvander(s, shape[3] - 1)
+    basis *= potential.scaling * (potential.max_dist - r[:, None]) ** 2
+    for pair in np.ndindex(shape[:2]):
+        depth, width, minimum = _MORSE.get((min(pair), max(pair)), _REPULSION)
+        u = np.exp(-width * (r - minimum))
+        morse = depth * (u**2 - 2.0 * u)
+        weight = 1.0 / (1.0 + np.abs(morse))
+        radial[(*pair, 0)] = np.linalg.lstsq(weight[:, None] * basis, weight * morse, rcond=None)[0]
+    moments = parameters[-len(potential.alpha_moment_mapping) :]
+    moments *= many_body
+    moments[0] = 0.5
+    return set_parameters(potential, parameters)

@@ -1,20 +1,25 @@
 """The least time that the kernel for energies and forces can take on a card, from what it has to do for an atom.
 
 Three parts of a streaming multiprocessor can limit it: the pipe for fp64 arithmetic, which takes an instruction of
-`fp64_lanes` threads a cycle; shared memory, which gives 128 bytes a cycle; and, for the whole card, the level-2 cache,
-which lists and tables stream from. The bound is the longest of the three; none of them can be had all the time.
+`fp64_lanes` threads a cycle; the path of data through shared memory and the level-1 cache, which gives 128 bytes a
+cycle, or looks up one line of 128 bytes of global memory; and the schedulers, which issue `issues` instructions of a
+warp a cycle. The bound is the longest of the three; none of them can be had all the time.
 """
 
 from dataclasses import dataclass
 
+from .source import block_threads, columns, even, pull_back
 from .tables import Schedule, Tables
 
-WORD = 8  # bytes
-WAVEFRONT = 128  # bytes that shared memory gives a cycle
+WORD, WAVEFRONT = 8, 128  # bytes: of a number, and what shared memory gives a cycle
 WARP = 32  # threads
-CHEBYSHEV = 7  # instructions for a polynomial and its derivative: recurrence 4, cutoff 3
-ROOT_AND_QUOTIENT = 32  # instructions of a square root and a reciprocal in fp64
-FORCE = 30  # instructions from the gradient in unit vectors to a neighbour's force
+PRODUCT, WEIGHTED = 8, 16  # bytes of an entry of the tables
+SEPARATION = 7  # instructions on doubles for a distance and its comparison
+ROOT = 7  # of a reciprocal root
+CHEBYSHEV = 7  # for a polynomial and its derivative: recurrence 4, cutoff 3
+FORCE = 24  # from the gradient in unit vectors to a neighbour's force as whole numbers
+PLACE, ADDITIONS = 2, 3  # lines of global memory looked up for where an atom is, and for what it is pushed with
+ENTRY_ISSUES = 19  # instructions for an entry of the tables, two atoms side by side
 
 
 @dataclass(frozen=True)
@@ -25,18 +30,18 @@ class Card:
         multiprocessors: How many.
         clock: Cycles a second under load.
         fp64_lanes: Instructions on doubles a cycle of each.
-        cache: Bytes a second from the level-2 cache.
+        issues: Instructions of warps a cycle of each.
     """
 
     multiprocessors: int
     clock: float
     fp64_lanes: int
-    cache: float
+    issues: int
 
 
-H100 = Card(132, 1.98e9, 64, 5.5e12)
+H100 = Card(132, 1.98e9, 64, 4)
 """SXM: multiprocessors and lanes of NVIDIA's white paper on the architecture (2022), and the boost clock at which they
-give its 33.5 TFLOPS of fp64. The rate of the cache is an assumption, not a published number."""
+give its 33.5 TFLOPS of fp64."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +50,21 @@ class Work:
 
     Attributes:
         arithmetic: Instructions on doubles; a fused multiplication and addition is one.
-        shared: Bytes from and to shared memory, counted as whole wavefronts where lanes read one word together.
-        streamed: Bytes of lists, places and tables.
+        data: Cycles of the path through shared memory and the level-1 cache.
+        issues: Instructions of warps that arithmetic, loads, stores and the reading of tables are, at least.
     """
 
     arithmetic: float
-    shared: float
-    streamed: float
+    data: float
+    issues: float
 
     def seconds(self, card: Card) -> dict[str, float]:
         """Least time by each limit."""
         cycles = card.multiprocessors * card.clock
         return {
             "arithmetic": self.arithmetic / (cycles * card.fp64_lanes),
-            "shared memory": self.shared / (cycles * WAVEFRONT),
-            "cache": self.streamed / card.cache,
+            "data path": self.data / cycles,
+            "issue": self.issues / (cycles * card.issues),
         }
 
     def bound(self, card: Card) -> tuple[str, float]:
@@ -76,37 +81,68 @@ def work_per_atom(tables: Tables, tile: int, *, neighbors: float, listed: float)
         neighbors: Within the cutoff.
         listed: In an atom's list, skin included.
     """
+    arithmetic = _arithmetic(tables, neighbors, listed)
+    accesses = _accesses(tables, tile, neighbors)
+    lookups = _lookups(tables, tile, neighbors, listed)
+    steps = sum(len(s.pairs) for s in _schedules(tables)) * block_threads(tile) / WARP / tile
+    issues = (arithmetic - _contraction(tables)) / WARP + accesses.issues + ENTRY_ISSUES * steps
+    return Work(arithmetic, accesses.cycles + lookups, issues)
+
+
+def _arithmetic(tables: Tables, neighbors: float, listed: float) -> float:
     degree, radial = len(tables.degree_radial) - 1, tables.radial
-    monomials, functions = len(tables.monomials), float(tables.monomials[:, 3].sum())
-    entries = [_entries(s) for s in (tables.forward, tables.leaf_energy, tables.backward)]
-    per_neighbor = CHEBYSHEV * tables.radial_size + 2 * radial * tables.radial_size + ROOT_AND_QUOTIENT + 3 * degree
-    arithmetic = listed * 12 + neighbors * (per_neighbor + 2 * monomials + functions + pull_back_count(tables) + FORCE)
-    arithmetic += 2 * entries[0] + entries[1] + 2 * entries[2] + 3 * tables.moments
-    # A warp reads one word of a neighbour's record together (a wavefront); on the way back, one of an adjoint
-    reads = -(-monomials // WARP) * 3 + functions / WARP
-    together = neighbors * (reads + tables.basics / WARP) * WAVEFRONT
-    record = neighbors * (2 * (2 * radial + 1) + 3 * degree + 12) * WORD
-    contraction = (2 * entries[0] + entries[1] + 2 * entries[2] + 5 * tables.moments) * WORD
-    streamed = listed * (4 + 32) * 2 + neighbors * 3 * WORD
-    streamed += sum(size * s.pairs.size for size, s in zip((8, 12, 8), _schedules(tables), strict=True)) / tile
-    return Work(arithmetic, together + record + contraction, streamed)
+    per_neighbor = float(SEPARATION + ROOT + (CHEBYSHEV + 2 * radial) * tables.radial_size + 2 * degree + 3)
+    per_neighbor += len(tables.monomials) + int(tables.monomials[:, 3].sum())
+    per_neighbor += pull_back_count(tables) + radial + FORCE
+    return SEPARATION * listed + neighbors * per_neighbor + _contraction(tables)
+
+
+def _contraction(tables: Tables) -> float:
+    entries, sums = _counts(tables)
+    return 2 * entries[0] + entries[1] + 2 * entries[2] + sums[2] + 3 * tables.moments
+
+
+@dataclass(frozen=True)
+class _Accesses:
+    """Of shared memory: cycles that they take without conflicts of banks, and instructions of warps."""
+
+    cycles: float
+    issues: float
+
+
+def _accesses(tables: Tables, tile: int, neighbors: float) -> _Accesses:
+    """A load that all threads of a warp have in common takes a cycle; 32 numbers, each its own thread's, take two."""
+    degree, radial = len(tables.degree_radial) - 1, even(tables.radial)
+    rounds = -(-len(columns(tables)) // (block_threads(tile) // tile))
+    kept, powers = 2 * radial + 4, 2 * degree + 1
+    warps = neighbors / WARP  # of neighbours, an atom
+    common = neighbors * rounds * (tables.radial + 1) + warps * tables.basics
+    own = neighbors * rounds * 2 + warps * (2 * kept + powers + 6)
+    entries, sums = _counts(tables)
+    slots = 2 * entries[0] + entries[1] + 2 * entries[2] + sum(sums) + sums[2] + 4 * tables.moments
+    stored = tables.basics / WARP
+    return _Accesses(common + 2 * own + slots * WORD / WAVEFRONT + stored, common + own + stored)
+
+
+def _lookups(tables: Tables, tile: int, neighbors: float, listed: float) -> float:
+    """Lines of global memory: each neighbour lies in its own; coefficients and tables are read by whole lines."""
+    places = PLACE * (listed + neighbors) + ADDITIONS * neighbors + listed * 4 / WAVEFRONT
+    coefficients = neighbors / WARP * tables.radial * tables.radial_size
+    sizes = (PRODUCT, WEIGHTED, PRODUCT)
+    read = sum(size * s.pairs.size for size, s in zip(sizes, _schedules(tables), strict=True)) / WAVEFRONT / tile
+    return places + coefficients + read
 
 
 def pull_back_count(tables: Tables) -> int:
-    """Instructions of `PULL_BACK` for a neighbour: Horner's scheme, for each power of x and y and radial function."""
-    degrees, count = len(tables.degree_radial), 2 * (len(tables.degree_radial) - 1)
-    for a in range(degrees):
-        for b in range(degrees - a):
-            count += 2 + (2 if a else 0) + (2 if b else 0) + (1 if a else 0) + (1 if b else 0)
-            for mu in range(tables.radial):
-                powers = [c for c in range(degrees - a - b) if mu < tables.degree_radial[a + b + c]]
-                count += 3 + 2 * powers[-1] if powers else 0
-    return count
+    """Instructions of `PULL_BACK` for a neighbour."""
+    return sum(line.count("*") for line in pull_back(tables))
 
 
 def _schedules(tables: Tables) -> tuple[Schedule, Schedule, Schedule]:
     return tables.forward, tables.leaf_energy, tables.backward
 
 
-def _entries(schedule: Schedule) -> int:
-    return int((schedule.factors != 0).sum())
+def _counts(tables: Tables) -> tuple[list[int], list[int]]:
+    """Entries and sums of products forwards, of leaves and backwards."""
+    entries = [int((s.factors != 0).sum()) for s in _schedules(tables)]
+    return entries, [int((s.targets != -1).sum()) for s in _schedules(tables)]

@@ -14,6 +14,8 @@
 #define CONSTANT constexpr
 #define TABLE static const
 #define UNROLL
+#define UNROLL_BY(count)
+#define ALIGNED(bytes) alignas(bytes)
 static int emulated_grid = 0, emulated_threads = 0, emulated_block = 0, emulated_order = 0;
 static double* emulated_shared = nullptr;
 static inline int block_index() { return emulated_block; }
@@ -23,13 +25,19 @@ static inline void phase(F work) {
   for (int t = 0; t < emulated_threads; ++t) work(emulated_order ? emulated_threads - 1 - t : t);
 }
 static inline void add_integer(long long* sum, long long x) { *sum += x; }
+static inline int raise_by_one(int* count) { return (*count)++; }
 static inline void raise_to(int* largest, int x) { *largest = x > *largest ? x : *largest; }
 static inline void lower_to(unsigned long long* least, double x) {
   unsigned long long bits;
   std::memcpy(&bits, &x, sizeof bits);
   *least = bits < *least ? bits : *least;
 }
-static inline void set_bits(unsigned* word, unsigned bits) { *word |= bits; }
+// A word of what each of 32 threads says; all of them have to ask together.
+static inline void vote(unsigned* word, int bit, bool yes) { *word = (*word & ~(1u << bit)) | (yes ? 1u << bit : 0u); }
+static inline double load_lasting(const double* from) { return *from; }
+template <class T>
+static inline T load(const T* from) { return *from; }
+static inline double inverse_root(double x) { return 1.0 / std::sqrt(x); }
 static inline int bit_count(unsigned x) { return __builtin_popcount(x); }
 static inline long long to_integer(double x) { return std::llrint(x); }
 static inline unsigned high_product(unsigned a, unsigned b) {
@@ -43,7 +51,7 @@ using std::log;
 using std::pow;
 using std::sqrt;
 // Blocks run one after another as well, forwards or backwards.
-#define KERNEL(name, threads, parameters, arguments)                                     \
+#define KERNEL(name, bounds, parameters, arguments)                                      \
   static void name##_block parameters;                                                   \
   extern "C" void name parameters {                                                      \
     for (int b = 0; b < emulated_grid; ++b) {                                            \
@@ -66,9 +74,12 @@ extern "C" void emulate(int grid, int threads, int order, double* shared) {
 #define CONSTANT __device__ constexpr
 #define TABLE static __device__ const
 #define UNROLL _Pragma("unroll")
+#define PRAGMA(text) _Pragma(#text)
+#define UNROLL_BY(count) PRAGMA(unroll count)
+#define ALIGNED(bytes) __align__(bytes)
 DEVICE int block_index() { return static_cast<int>(blockIdx.x); }
 DEVICE double* shared_memory() {
-  extern __shared__ double memory[];
+  extern __shared__ __align__(16) double memory[];
   return memory;
 }
 template <class F>
@@ -79,17 +90,90 @@ DEVICE void phase(F work) {
 DEVICE void add_integer(long long* sum, long long x) {
   atomicAdd(reinterpret_cast<unsigned long long*>(sum), static_cast<unsigned long long>(x));
 }
+DEVICE int raise_by_one(int* count) { return atomicAdd(count, 1); }
 DEVICE void raise_to(int* largest, int x) { atomicMax(largest, x); }
 // Of numbers that are not negative, whose bits are in the same order.
 DEVICE void lower_to(unsigned long long* least, double x) {
   atomicMin(least, static_cast<unsigned long long>(__double_as_longlong(x)));
 }
-DEVICE void set_bits(unsigned* word, unsigned bits) { atomicOr(word, bits); }
+DEVICE void vote(unsigned* word, int bit, bool yes) {
+  const unsigned all = __ballot_sync(0xffffffffu, yes);
+  if (bit == 0) *word = all;
+}
+// For what all blocks read again and again, which what they read once must not drive out of the level-1 cache.
+DEVICE double load_lasting(const double* from) {
+  double value;
+  asm("ld.global.nc.L1::evict_last.f64 %0, [%1];" : "=d"(value) : "l"(from));
+  return value;
+}
+// 8 or 16 bytes at once.
+template <class T>
+DEVICE T load(const T* from) {
+  T value;
+  if constexpr (sizeof(T) == 16)
+    *reinterpret_cast<int4*>(&value) = __ldg(reinterpret_cast<const int4*>(from));
+  else
+    *reinterpret_cast<int2*>(&value) = __ldg(reinterpret_cast<const int2*>(from));
+  return value;
+}
+DEVICE double inverse_root(double x) { return rsqrt(x); }
 DEVICE int bit_count(unsigned x) { return __popc(x); }
 DEVICE long long to_integer(double x) { return __double2ll_rn(x); }
 DEVICE unsigned high_product(unsigned a, unsigned b) { return __umulhi(a, b); }
-#define KERNEL(name, threads, parameters, arguments) extern "C" __global__ void __launch_bounds__(threads) name parameters
+#define KERNEL(name, bounds, parameters, arguments) extern "C" __global__ void __launch_bounds__(bounds) name parameters
 
+#endif
+
+// Numbers side by side, which are loaded and stored together.
+template <int kCount>
+struct ALIGNED(8 * kCount) Numbers {
+  double of[kCount];
+};
+
+// Places of them in shared memory.
+#ifdef MTP_EMULATED
+template <int kCount>
+class SharedPlaces {
+ public:
+  explicit SharedPlaces(double* begin) : begin_(begin) {}
+  Numbers<kCount> get(unsigned place) const { return *at(place); }
+  void put(unsigned place, const Numbers<kCount>& value) const { *at(place) = value; }
+
+ private:
+  Numbers<kCount>* at(unsigned place) const { return reinterpret_cast<Numbers<kCount>*>(begin_ + kCount * place); }
+  double* begin_;
+};
+#else
+// The compiler needs twice as many instructions for an address if it knows where it comes from.
+template <int kCount>
+class SharedPlaces {
+ public:
+  __device__ explicit SharedPlaces(double* begin) : begin_(static_cast<unsigned>(__cvta_generic_to_shared(begin))) {
+    asm volatile("" : "+r"(begin_));
+  }
+  __device__ Numbers<kCount> get(unsigned place) const {
+    Numbers<kCount> value;
+    if constexpr (kCount == 2)
+      asm volatile("ld.shared.v2.f64 {%0, %1}, [%2];" : "=d"(value.of[0]), "=d"(value.of[1]) : "r"(at(place)) : "memory");
+    else
+      asm volatile("ld.shared.f64 %0, [%1];" : "=d"(value.of[0]) : "r"(at(place)) : "memory");
+    return value;
+  }
+  __device__ void put(unsigned place, const Numbers<kCount>& value) const {
+    if constexpr (kCount == 2)
+      asm volatile("st.shared.v2.f64 [%0], {%1, %2};" ::"r"(at(place)), "d"(value.of[0]), "d"(value.of[1]) : "memory");
+    else
+      asm volatile("st.shared.f64 [%0], %1;" ::"r"(at(place)), "d"(value.of[0]) : "memory");
+  }
+
+ private:
+  __device__ unsigned at(unsigned place) const {
+    unsigned address;
+    asm("mad.lo.u32 %0, %1, %2, %3;" : "=r"(address) : "r"(place), "n"(8 * kCount), "r"(begin_));
+    return address;
+  }
+  unsigned begin_;
+};
 #endif
 
 // Forces are sums of whole multiples of 1 / kForceUnit eV/angstrom: integers add up to the same in any order.
@@ -102,22 +186,38 @@ struct Image {
   int a, b, c;
 };
 DEVICE int image_code(int a, int b, int c) { return ((a + 2) * kImages + b + 2) * kImages + c + 2; }
+constexpr unsigned kHome = 62u << kAtomBits;  // an entry of atom 0 in the cell itself
+DEVICE bool is_home(unsigned entry) { return entry >> kAtomBits == kHome >> kAtomBits; }
 DEVICE Image image_of(unsigned entry) {
   const int code = static_cast<int>(entry >> kAtomBits);
   return {code / (kImages * kImages) - 2, code / kImages % kImages - 2, code % kImages - 2};
 }
 DEVICE int atom_of(unsigned entry) { return static_cast<int>(entry & ((1u << kAtomBits) - 1u)); }
 
-// r_j - r_i for an entry of atom i's list; places hold x, y, z and the species.
+struct Place {
+  double x, y, z, species;
+};
+DEVICE Place place_of(const double* places, int i) {
+  const Numbers<2>* both = reinterpret_cast<const Numbers<2>*>(places) + 2 * static_cast<long long>(i);
+  const Numbers<2> xy = both[0], rest = both[1];
+  return {xy.of[0], xy.of[1], rest.of[0], rest.of[1]};
+}
+
+// r_j - r_i for an entry of atom i's list.
 struct Separation {
   double x, y, z;
 };
-DEVICE Separation separation(const double* places, const double* cell, int i, unsigned entry) {
-  const double* from = places + 4 * static_cast<long long>(i);
-  const double* to = places + 4 * static_cast<long long>(atom_of(entry));
+constexpr Separation kFar = {1e30, 0.0, 0.0};
+DEVICE Separation separation(const Place& from, const Place& to, const double* cell, unsigned entry) {
+  Separation r = {to.x - from.x, to.y - from.y, to.z - from.z};
+  if (is_home(entry)) return r;
   const Image m = image_of(entry);
-  return {to[0] - from[0] + (m.a * cell[0] + m.b * cell[3] + m.c * cell[6]),
-          to[1] - from[1] + (m.a * cell[1] + m.b * cell[4] + m.c * cell[7]),
-          to[2] - from[2] + (m.a * cell[2] + m.b * cell[5] + m.c * cell[8])};
+  r.x += m.a * cell[0] + m.b * cell[3] + m.c * cell[6];
+  r.y += m.a * cell[1] + m.b * cell[4] + m.c * cell[7];
+  r.z += m.a * cell[2] + m.b * cell[5] + m.c * cell[8];
+  return r;
+}
+DEVICE Separation separation(const double* places, const double* cell, int i, unsigned entry) {
+  return separation(place_of(places, i), place_of(places, atom_of(entry)), cell, entry);
 }
 DEVICE double square(const Separation& r) { return r.x * r.x + r.y * r.y + r.z * r.z; }

@@ -87,11 +87,13 @@ DEVICE bool is_covered(double moved, double slack) { return slack > 0.0 && moved
 
 DEVICE double from_units(long long whole) { return static_cast<double>(whole) / kForceUnit; }
 
-// Half a kick, a drift (of systems that are moving), and whether an atom has gone so far since the lists were made that these may miss a neighbour.
+// Half a kick, a drift (of systems that are moving), and whether an atom has
+// gone so far since the lists were made, a share of their slack, that they are to be made anew.
 KERNEL(first_half, kMotionThreads,
        (double* places, double* velocity, long long* force, const double* mass, const int* system, const double* scale,
-        const double* reference, const double* slack, const int* moving, double timestep, int count, int* stale),
-       (places, velocity, force, mass, system, scale, reference, slack, moving, timestep, count, stale)) {
+        const double* reference, const double* slack, double share, const int* moving, double timestep, int count,
+        int* stale),
+       (places, velocity, force, mass, system, scale, reference, slack, share, moving, timestep, count, stale)) {
   phase([&](int t) {
     const int i = block_index() * kMotionThreads + t;
     if (i >= count) return;
@@ -111,7 +113,7 @@ KERNEL(first_half, kMotionThreads,
       moved += (*x - reference[at]) * (*x - reference[at]);
       force[at] = 0;
     }
-    if (!is_covered(moved, slack[s])) raise_to(&stale[s], 1);
+    if (!is_covered(moved, share * slack[s])) raise_to(&stale[s], 1);
   });
 }
 

@@ -23,6 +23,7 @@ MASS_UNIT = 1.0364269e-4  # eV ps^2 / (angstrom^2 u)
 EV_PER_ANGSTROM3_IN_BAR = 1.6021765e6
 MOTION_THREADS, SUM_THREADS, SUMS, SUM_PARTS = 128, 256, 18, 8  # as in motion.cuh
 BAROSTAT_EVERY = 10  # steps
+RENEW_EVERY, EARLY = 5, 0.6  # steps, and the share of the slack after which lists are then made anew
 COMPRESSIBILITY = 6.0  # angstrom^3/eV, of a bulk modulus of 27 GPa; sets how fast pressures settle, not where
 COUPLINGS: dict[Coupling, int] = {"isotropic": 1, "normal": 2, "anisotropic": 3}
 
@@ -146,12 +147,12 @@ class Motion:
         self._temperatures = xp.asarray(np.array([s.temperatures for s in systems], dtype=np.float64))
         self._seeds = xp.asarray(np.array([s.seed % 2**63 for s in systems], dtype=np.uint64))
         self._atoms = xp.asarray(np.diff(batch.first_atom).astype(np.int32))
-        self._moving = xp.ones(batch.system_count, dtype=xp.int32)
-        self._scale = xp.ones(batch.system_count)
+        self._moving = xp.asarray(np.ones(batch.system_count, np.int32))
+        self._scale = xp.asarray(np.ones(batch.system_count))
         self._numbers = xp.zeros((batch.system_count, 3))
         self._numbers[:, 1] = xp.asarray(np.array([s.taken for s in systems]))
         self._sums = xp.zeros((batch.system_count, SUMS))
-        self._stretch = xp.ones((batch.system_count, 3))
+        self._stretch = xp.asarray(np.ones((batch.system_count, 3)))
         self._block_first, self._block_count, self._first_block = map(xp.asarray, _blocks(batch.first_atom))
         self._block_energy = xp.zeros(len(self._block_first))
         self._block_sums = xp.zeros((len(self._block_first), SUMS))
@@ -170,7 +171,8 @@ class Motion:
             "first_half",
             [
                 *(batch.places, self._velocities, self._results.forces, self._masses, batch.system, self._scale),
-                *(self.lists.reference, self.lists.slack, self._moving, timestep, batch.atom_count, self.lists.stale),
+                *(self.lists.reference, self.lists.slack, self._share_of_slack(), self._moving, timestep),
+                *(batch.atom_count, self.lists.stale),
             ],
         )
         self._renew_lists()
@@ -199,6 +201,10 @@ class Motion:
         )
         if is_stretched:
             self._stretch_cells()
+
+    def _share_of_slack(self) -> float:
+        """Lists that are nearly used up are made anew in the same steps, which costs a batch less than one by one."""
+        return EARLY if self.step % RENEW_EVERY == 0 else 1.0
 
     def _fraction(self) -> float:
         return min(1.0, self.step / self._settings.steps)
@@ -238,6 +244,7 @@ class Motion:
                 *(batch.atom_count, self.lists.stale),
             ],
         )
+        self.lists.forget_cells()
         self._renew_lists()
         self._results.forces.fill(0)
         self._find_forces(virial=True)
@@ -331,7 +338,7 @@ class Motion:
 
 
 def _observation(sums: FloatArray, cell: FloatArray, taken: float, atoms: int) -> Observation:
-    volume, kinetic = abs(float(np.linalg.det(cell))), float(sums[17])
+    volume, kinetic = float(cell.diagonal().prod()), float(sums[17])  # lower triangular
     return Observation(
         potential_energy=float(sums[0]),
         kinetic_energy=kinetic,

@@ -2,29 +2,45 @@
 //
 // A block works on kTile atoms. Its threads are dealt to neighbours where neighbours are independent (radial functions,
 // forces), to monomials where neighbours are summed (basic moments), and to shares of the products of moments, kTile
-// atoms side by side, where moments are contracted. Neighbours are taken kThreads at a time, so that shared memory does
-// not depend on their number: mostly a block has one such part, which is kept from the way forwards to the way back.
-// Every sum goes on from one part to the next in the order of the list: which atoms share a block changes no bit.
+// atoms side by side and kSide of them in a thread, where moments are contracted. Neighbours are taken kThreads at a
+// time, so that shared memory does not depend on their number: mostly a block has one such part, which is kept from the
+// way forwards to the way back. Every sum goes on from one part to the next in the order of the list: which atoms share
+// a block changes no bit.
 #pragma once
 
 #include "device.cuh"
 
-constexpr int kWorkers = 32, kThreads = kWorkers * kTile;
-constexpr int kMonomialThreads = kMonomials <= 16 ? 16 : (kMonomials + 31) / 32 * 32;
-constexpr int kPowers = 1 + 3 * kDegree;  // 1, then powers of x, y and z
+constexpr int kSide = kTile >= 2 ? 2 : 1, kSides = kTile / kSide;
+#define BOUNDS kThreads, kBlocks  // so that as many blocks run side by side as shared memory leaves room for
+constexpr int kThreads = kWorkers * kSides, kAtomThreads = kThreads / kTile;
+constexpr int kRounds = (kColumns + kAtomThreads - 1) / kAtomThreads;
 constexpr int kRadialParameters = kSpecies * kRadial * kRadialSize;
+constexpr int kEnergyShares = 8;  // of an atom, that are left to be summed at the end
+constexpr int kForceShares = 4;   // in which what an atom's neighbours push it with is summed
 
-// A neighbour's record in shared memory. On the way forwards: f, df/dr, 1/r, powers. On the way back either the force
-// as integers and the separation, or dE/df, the radial polynomials and the species.
+// What is kept of a neighbour: f, the unit vector, 1/r and df/dr; then either the force as integers and the separation,
+// or dE/df, the radial polynomials and the species. Its powers (1, then those of y and z) are kept for a while.
 CONSTANT int largest(int a, int b) { return a > b ? a : b; }
-constexpr int kInverse = 2 * kRadial, kPowersAt = kInverse + 1;
+constexpr int kEven = kRadial + kRadial % 2, kUnit = kEven, kInverse = kUnit + 3, kSlope = kUnit + 4;
 constexpr int kKindAt = kRadial + kRadialSize;
-constexpr int kRecord = largest(largest(kPowersAt + kPowers, kKindAt + 1), 6) | 1;  // odd: no two threads share a bank
+constexpr int kPowers = (1 + 2 * kDegree) | 1;
 
-struct Entry {
-  unsigned pair;
-  float factor;  // below 0: the last of a piece
+// Shared memory begins with slots of a number for each of the block's atoms: moments, adjoints, pieces of sums, leaves.
+// An entry of a sum says which slots are multiplied, by what, and at the sum's end where it goes, in units of what a
+// thread works on. Sums of products of moments have whole weights.
+constexpr unsigned kGoesOn = 0xffffu;
+struct ALIGNED(8) Product {
+  unsigned factors, target_and_weight;  // 16 bits each, the first the lower
+  DEVICE_MEMBER unsigned target() const { return target_and_weight & 0xffffu; }
+  DEVICE_MEMBER double weight() const { return static_cast<double>(static_cast<int>(target_and_weight) >> 16); }
 };
+struct ALIGNED(16) Weighted {
+  unsigned factor, where;
+  double by;
+  DEVICE_MEMBER unsigned target() const { return where; }
+  DEVICE_MEMBER double weight() const { return by; }
+};
+using Side = Numbers<kSide>;
 struct Radial {
   double value[kRadialSize], slope[kRadialSize];
 };
@@ -50,98 +66,104 @@ DEVICE void radial_basis(double r, double min_dist, double max_dist, double scal
   }
 }
 
-// Where a block keeps what; `moments` counts those held one by one.
+// Where a block keeps what; leaves only where they are held one by one. Powers of neighbours lie where later the adjoints
+// and the scratch places are.
 struct Shared {
-  double *moment, *adjoint, *scratch, *record;
-  int *pair, *offset;
+  double *moment, *record, *power, *adjoint, *scratch, *energy;
+  unsigned short* pair;
+  int* offset;
   unsigned* mask;
-  DEVICE_MEMBER Shared(double* memory, int moments, int scratch_places, int capacity) {
+  DEVICE_MEMBER Shared(double* memory, int leaves, int capacity) {
     moment = memory;
-    adjoint = moment + moments * kTile;
-    scratch = adjoint + kMoments * kTile;
-    record = scratch + (scratch_places > kWorkers ? scratch_places : kWorkers) * kTile;
-    pair = reinterpret_cast<int*>(record + kRecord * kThreads);
-    offset = pair + kTile * capacity;
+    power = adjoint = moment + kMoments * kTile;
+    scratch = moment + kScratchSlot * kTile;
+    record = moment + (kLeafSlot + leaves + leaves % 2) * kTile;  // at a multiple of 16 bytes
+    energy = record + kRecord * kThreads;
+    offset = reinterpret_cast<int*>(energy + kEnergyShares * kTile);
     mask = reinterpret_cast<unsigned*>(offset + kTile + 1);
+    pair = reinterpret_cast<unsigned short*>(mask + kTile * ((capacity + 31) / 32));
   }
 };
 
-// Sums that several workers share: out (target) = or += the sum of their pieces.
+template <int kCount>
+DEVICE void read_pairs(const double* from, double* to) {
+  UNROLL
+  for (int k = 0; k < kCount / 2; ++k) {
+    const Numbers<2> pair = reinterpret_cast<const Numbers<2>*>(from)[k];
+    to[2 * k] = pair.of[0];
+    to[2 * k + 1] = pair.of[1];
+  }
+}
+DEVICE Side* slot_of(double* array, int slot) { return reinterpret_cast<Side*>(array + slot * kTile); }
+
+// Sums that several workers share: slot = [what is there +] the sum of their pieces.
 template <bool kAdd>
-DEVICE void join_pieces(const Stage& stage, const int* fixes, double* out, const double* scratch) {
+DEVICE void join_pieces(const Stage& stage, const int* fixes, double* slots) {
   if (stage.fixes == 0) return;
   phase([&](int t) {
     const int atom = t % kTile;
-    for (int f = t / kTile; f < stage.fixes; f += kWorkers) {
+    for (int f = t / kTile; f < stage.fixes; f += kAtomThreads) {
       const int* fix = fixes + 3 * (stage.first_fix + f);
-      double sum = 0.0;
-      for (int k = 0; k < fix[2]; ++k) sum += scratch[(fix[1] + k) * kTile + atom];
-      if (kAdd)
-        out[fix[0] * kTile + atom] += sum;
-      else
-        out[fix[0] * kTile + atom] = sum;
+      double sum = kAdd ? slots[fix[0] * kTile + atom] : 0.0;
+      for (int k = 0; k < fix[2]; ++k) sum += slots[(fix[1] + k) * kTile + atom];
+      slots[fix[0] * kTile + atom] = sum;
     }
   });
 }
 
-// Rows of sums: out (target) = or += sum of factor * left (first index) * right (second index).
-template <bool kAdd>
-DEVICE void run_stage(const Stage& stage, const Entry* entries, const int* pieces, const int* fixes, const double* left,
-                      const double* right, double* out, double* scratch) {
-  phase([&](int t) {
-    const int atom = t % kTile, worker = t / kTile;
-    const Entry* entry = entries + stage.first_step * kWorkers + worker;
-    int next = pieces[stage.pieces + worker];
-    double sum = 0.0;
-    for (int step = 0; step < stage.steps; ++step, entry += kWorkers) {
-      const Entry e = *entry;
-      sum += static_cast<double>(fabs(e.factor)) * left[(e.pair & 0xffffu) * kTile + atom] *
-             right[(e.pair >> 16) * kTile + atom];
-      if (e.factor < 0.0f) {
-        const int target = pieces[next++];
-        if (target < 0)
-          scratch[(-1 - target) * kTile + atom] = sum;
-        else if (kAdd)
-          out[target * kTile + atom] += sum;
-        else
-          out[target * kTile + atom] = sum;
-        sum = 0.0;
-      }
-    }
-  });
-  join_pieces<kAdd>(stage, fixes, out, scratch);
+DEVICE Side term_of(const Product& entry, const SharedPlaces<kSide>& slots) {
+  Side left = slots.get(entry.factors & 0xffffu);
+  const Side right = slots.get(entry.factors >> 16);
+  const double weight = entry.weight();
+  UNROLL
+  for (int x = 0; x < kSide; ++x) left.of[x] *= weight * right.of[x];
+  return left;
+}
+DEVICE Side term_of(const Weighted& entry, const SharedPlaces<kSide>& slots) {
+  Side term = slots.get(entry.factor);
+  UNROLL
+  for (int x = 0; x < kSide; ++x) term.of[x] *= entry.by;
+  return term;
 }
 
-// adjoint (target) = sum of weight * moment: what leaves give.
-DEVICE void run_leaves(const Stage& stage, const unsigned* entries, const double* weights, const int* pieces,
-                       const int* fixes, const double* moment, double* adjoint, double* scratch) {
+// Sums, each put into its slot [added to what is there]. Entries are read kAhead steps ahead: the steps of a stage are a
+// multiple of these, and there are kAhead more at the end.
+template <bool kAdd, class Entry>
+DEVICE void run_stage(const Stage& stage, const Entry* entries, const int* fixes, double* slots) {
   phase([&](int t) {
-    const int atom = t % kTile, worker = t / kTile;
-    int at = stage.first_step * kWorkers + worker, next = pieces[stage.pieces + worker];
-    double sum = 0.0;
-    for (int step = 0; step < stage.steps; ++step, at += kWorkers) {
-      const unsigned entry = entries[at];
-      sum += weights[at] * moment[(entry & 0xffffu) * kTile + atom];
-      if (entry >> 31) {
-        const int target = pieces[next++];
-        (target < 0 ? scratch[(-1 - target) * kTile + atom] : adjoint[target * kTile + atom]) = sum;
-        sum = 0.0;
+    const SharedPlaces<kSide> own(slots + t % kSides * kSide);
+    const Entry* entry = entries + stage.first_step * kWorkers + t / kSides;
+    Side sum = {};
+    Entry ahead[kAhead];
+    UNROLL
+    for (int k = 0; k < kAhead; ++k) ahead[k] = load(entry + k * kWorkers);
+    for (int begin = 0; begin < stage.steps; begin += kAhead) {
+      entry += kAhead * kWorkers;
+      UNROLL
+      for (int k = 0; k < kAhead; ++k) {
+        const Entry e = ahead[k];
+        ahead[k] = load(entry + k * kWorkers);
+        const Side term = term_of(e, own);
+        UNROLL
+        for (int x = 0; x < kSide; ++x) sum.of[x] += term.of[x];
+        if (e.target() == kGoesOn) continue;
+        if (kAdd && e.target() < kScratchSlot * kSides) {  // not a piece of a sum that workers share
+          const Side there = own.get(e.target());
+          UNROLL
+          for (int x = 0; x < kSide; ++x) sum.of[x] += there.of[x];
+        }
+        own.put(e.target(), sum);
+        sum = {};
       }
     }
   });
-  join_pieces<false>(stage, fixes, adjoint, scratch);
+  join_pieces<kAdd>(stage, fixes, slots);
 }
 
 // dE/df (pull) and dE/d(unit vector) of one neighbour, from dE/d(basic moments).
+#define ADJOINT(moment) adjoint[(moment) * kTile]
 DEVICE void pull_back(const double* adjoint, double x, double y, double z, const double* f, double* pull,
                       double* gradient) {
-  double px[kDegree + 1], py[kDegree + 1];
-  px[0] = py[0] = 1.0;
-  UNROLL
-  for (int k = 1; k <= kDegree; ++k) {
-    px[k] = px[k - 1] * x;
-    py[k] = py[k - 1] * y;
-  }
   double gx = 0.0, gy = 0.0, gz = 0.0;
   PULL_BACK
   gradient[0] = gx;
@@ -155,101 +177,107 @@ struct Sites {
   const unsigned* list;          // [atom][capacity]
   const int* list_count;         // [atom]
   int capacity;
-  const int* order;  // the atoms to work on
+  const int* order;  // the atoms to work on; null: all in turn
   int count;
   double min_dist, max_dist, scaling;
   const double* radial;          // [mu][k][centre, neighbour]
   const double* species_energy;  // [species]
   const double* moment_energy;   // [moment]: coefficients of scalars that are no leaves
-  const Entry* forward;
-  const int *forward_pieces, *forward_fixes;
-  const unsigned* leaf;
-  const double* leaf_weight;
-  const int *leaf_pieces, *leaf_fixes;
-  const Entry* backward;
-  const int *backward_pieces, *backward_fixes;
-  const Entry* leaf_values;
-  const int *leaf_values_pieces, *leaf_values_fixes, *scalar_moment;
+  const Product* forward;
+  const int* forward_fixes;
+  const Weighted* leaf;
+  const int* leaf_fixes;
+  const Product* backward;
+  const int* backward_fixes;
 };
+
+DEVICE int atom_at(const Sites& in, int place) { return in.order ? in.order[place] : place; }
+
+// A neighbour of the block is kept as its place in the list of its atom, and which atom of the block that is.
+DEVICE int listed_place(int pair) { return pair / kTile; }
+DEVICE int tile_atom(int pair) { return pair % kTile; }
+DEVICE unsigned listed_entry(const Sites& in, int i, int pair) {
+  return in.list[static_cast<long long>(i) * in.capacity + listed_place(pair)];
+}
 
 // Finds the neighbours of the block's atoms among the entries of their lists, in the order of these.
 DEVICE void find_neighbors(const Sites& in, const Shared& s) {
   const int words = (in.capacity + 31) / 32, first = block_index() * kTile;
-  const auto is_listed = [&](int q, int* atom) {
-    const int a = q / in.capacity;
-    if (first + a >= in.count) return false;
-    *atom = in.order[first + a];
-    return q % in.capacity < in.list_count[*atom];
-  };
   phase([&](int t) {
-    for (int w = t; w < kTile * words; w += kThreads) s.mask[w] = 0u;
-    for (int m = t; m < kMoments * kTile; m += kThreads) s.adjoint[m] = 0.0;
-    for (int m = t; m < kBasics * kTile; m += kThreads) s.moment[m] = 0.0;
-  });
-  phase([&](int t) {
-    for (int q = t; q < kTile * in.capacity; q += kThreads) {
-      int i;
-      if (!is_listed(q, &i)) continue;
-      const unsigned entry = in.list[static_cast<long long>(i) * in.capacity + q % in.capacity];
-      const Separation r = separation(in.places, in.cells + 9 * in.system[i], i, entry);
-      const int k = q % in.capacity;
-      if (square(r) < in.max_dist * in.max_dist) set_bits(&s.mask[q / in.capacity * words + k / 32], 1u << (k % 32));
+    const int a = t / kAtomThreads, lane = t % kAtomThreads;
+    const int i = first + a < in.count ? atom_at(in, first + a) : -1, listed = i < 0 ? 0 : in.list_count[i];
+    constexpr int kAtOnce = 2;  // so that loads wait for one another less
+    for (int begin = 0; begin < 32 * words; begin += kAtOnce * kAtomThreads) {
+      bool is_near[kAtOnce];
+      UNROLL
+      for (int u = 0; u < kAtOnce; ++u) {
+        const int k = begin + u * kAtomThreads + lane;
+        const unsigned entry = k < listed ? in.list[static_cast<long long>(i) * in.capacity + k] : kHome;
+        const Separation r = k < listed ? separation(in.places, in.cells + 9 * in.system[i], i, entry) : kFar;
+        is_near[u] = square(r) < in.max_dist * in.max_dist;
+      }
+      UNROLL
+      for (int u = 0; u < kAtOnce; ++u) {
+        const int k = begin + u * kAtomThreads + lane;
+        if (k < 32 * words) vote(&s.mask[a * words + k / 32], k % 32, is_near[u]);
+      }
     }
   });
   phase([&](int t) {
-    if (t != 0) return;
-    int total = 0;
-    for (int a = 0; a < kTile; ++a) {
-      s.offset[a] = total;
-      for (int w = 0; w < words; ++w) total += bit_count(s.mask[a * words + w]);
+    const int a = t / kAtomThreads;
+    int before = 0;
+    for (int w = 0; w < a * words; ++w) before += bit_count(s.mask[w]);
+    if (t % kAtomThreads == 0) s.offset[a] = before;
+    const unsigned* mask = s.mask + a * words;
+    for (int w = 0; w < words; ++w) {
+      for (int bit = t % kAtomThreads; bit < 32; bit += kAtomThreads)
+        if (mask[w] >> bit & 1u)
+          s.pair[before + bit_count(mask[w] & ((1u << bit) - 1u))] =
+              static_cast<unsigned short>((32 * w + bit) * kTile + a);
+      before += bit_count(mask[w]);
     }
-    s.offset[kTile] = total;
-  });
-  phase([&](int t) {
-    for (int q = t; q < kTile * in.capacity; q += kThreads) {
-      const int a = q / in.capacity, k = q % in.capacity;
-      const unsigned* mask = s.mask + a * words;
-      if (!(mask[k / 32] >> (k % 32) & 1u)) continue;
-      int rank = bit_count(mask[k / 32] & ((1u << (k % 32)) - 1u));
-      for (int w = 0; w < k / 32; ++w) rank += bit_count(mask[w]);
-      s.pair[s.offset[a] + rank] = q;
-    }
+    if (t == kThreads - 1) s.offset[kTile] = before;
   });
 }
 
 // The radial functions and powers of one part of the neighbours.
+template <bool kWithPowers>
 DEVICE void fill_records(const Sites& in, const Shared& s, int part) {
   phase([&](int t) {
     const int p = part * kThreads + t;
     if (p >= s.offset[kTile]) return;
-    const int a = s.pair[p] / in.capacity, i = in.order[block_index() * kTile + a];
-    const unsigned entry = in.list[static_cast<long long>(i) * in.capacity + s.pair[p] % in.capacity];
-    const Separation d = separation(in.places, in.cells + 9 * in.system[i], i, entry);
-    const double r = sqrt(square(d)), inverse = 1.0 / r;
+    const int i = atom_at(in, block_index() * kTile + tile_atom(s.pair[p]));
+    const unsigned entry = listed_entry(in, i, s.pair[p]);
+    const Place from = place_of(in.places, i), to = place_of(in.places, atom_of(entry));
+    const Separation d = separation(from, to, in.cells + 9 * in.system[i], entry);
+    const double squared = square(d), inverse = inverse_root(squared), r = squared * inverse;
     Radial q;
     radial_basis(r, in.min_dist, in.max_dist, in.scaling, &q);
-    const int kinds = static_cast<int>(in.places[4 * static_cast<long long>(i) + 3]) * kSpecies +
-                      static_cast<int>(in.places[4 * static_cast<long long>(atom_of(entry)) + 3]);
+    const int kinds = static_cast<int>(from.species) * kSpecies + static_cast<int>(to.species);
     double* record = s.record + t * kRecord;
     const double* coefficient = in.radial + kinds;
+    UNROLL_BY(2)
     for (int mu = 0; mu < kRadial; ++mu) {
       double value = 0.0, slope = 0.0;
       UNROLL
       for (int k = 0; k < kRadialSize; ++k, coefficient += kSpecies * kSpecies) {
-        value += *coefficient * q.value[k];
-        slope += *coefficient * q.slope[k];
+        const double c = load_lasting(coefficient);
+        value += c * q.value[k];
+        slope += c * q.slope[k];
       }
       record[mu] = value;
-      record[kRadial + mu] = slope;
+      record[kSlope + mu] = slope;
     }
     record[kInverse] = inverse;
     const double unit[3] = {d.x * inverse, d.y * inverse, d.z * inverse};
-    double* powers = record + kPowersAt;
+    for (int axis = 0; axis < 3; ++axis) record[kUnit + axis] = unit[axis];
+    if (!kWithPowers) return;
+    double* powers = s.power + t * kPowers;
     powers[0] = 1.0;
-    for (int axis = 0; axis < 3; ++axis) {
+    for (int axis = 0; axis < 2; ++axis) {
       double power = 1.0;
       UNROLL
-      for (int k = 1; k <= kDegree; ++k) powers[axis * kDegree + k] = power *= unit[axis];
+      for (int k = 1; k <= kDegree; ++k) powers[axis * kDegree + k] = power *= unit[1 + axis];
     }
   });
 }
@@ -262,57 +290,85 @@ DEVICE int part_end(const Shared& s, int a, int part) {
   return end < kThreads ? end : kThreads;
 }
 
-// Basic moments: a thread has a monomial of an atom and all its radial functions.
+// Basic moments: a thread has a column of an atom, that is, powers of y and z with all powers of x, and all their radial
+// functions; perhaps another one in a later round. Columns are sorted, so that the first of a round says how many powers of
+// x and functions there are at most.
+DEVICE bool is_needed(int round, int x, int mu) { return mu < degree_radial(round_degree(round) + x); }
 DEVICE void add_moments(const Shared& s, int part) {
   phase([&](int t) {
-    for (int task = t; task < kMonomialThreads * kTile; task += kThreads) {
-      const int a = task / kMonomialThreads, m = task % kMonomialThreads;
-      if (m >= kMonomials) continue;
-      const unsigned char* monomial = kMonomialPowers + 4 * m;
-      const int radial = monomial[3];
-      const int ix = kPowersAt + monomial[0], iy = kPowersAt + (monomial[1] ? kDegree + monomial[1] : 0),
-                iz = kPowersAt + (monomial[2] ? 2 * kDegree + monomial[2] : 0);
-      double sum[kRadial];
+    const int a = t / kAtomThreads, begin = part_begin(s, a, part), end = part_end(s, a, part);
+    UNROLL
+    for (int round = 0; round < kRounds; ++round) {
+      const Column column = kColumnTable[t % kAtomThreads + round * kAtomThreads];
+      double sum[kDegree + 1][kRadial];
       UNROLL
-      for (int mu = 0; mu < kRadial; ++mu) sum[mu] = mu < radial ? s.moment[(kMonomialBasic[m] + mu) * kTile + a] : 0.0;
-      const int end = part_end(s, a, part);
-      for (int p = part_begin(s, a, part); p < end; ++p) {
-        const double* record = s.record + p * kRecord;
-        const double value = record[ix] * record[iy] * record[iz];
+      for (int k = 0; k <= kDegree; ++k) {
         UNROLL
         for (int mu = 0; mu < kRadial; ++mu)
-          if (mu < radial) sum[mu] += record[mu] * value;
+          if (is_needed(round, k, mu))
+            sum[k][mu] = part > 0 && mu < column.radial[k] ? s.moment[(column.basic[k] + mu) * kTile + a] : 0.0;
+      }
+      const double *record = s.record + begin * kRecord, *y = s.power + begin * kPowers + column.y,
+                   *z = s.power + begin * kPowers + column.z;
+      UNROLL_BY(2)
+      for (int p = begin; p < end; ++p) {
+        double own[kUnit + 2], value = *y * *z;
+        read_pairs<kUnit + 2>(record, own);
+        UNROLL
+        for (int k = 0; k <= kDegree; ++k) {
+          UNROLL
+          for (int mu = 0; mu < kRadial; ++mu)
+            if (is_needed(round, k, mu)) sum[k][mu] += own[mu] * value;
+          if (is_needed(round, k + 1, 0)) value *= own[kUnit];
+        }
+        record += kRecord;
+        y += kPowers;
+        z += kPowers;
       }
       UNROLL
-      for (int mu = 0; mu < kRadial; ++mu)
-        if (mu < radial) s.moment[(kMonomialBasic[m] + mu) * kTile + a] = sum[mu];
+      for (int k = 0; k <= kDegree; ++k) {
+        UNROLL
+        for (int mu = 0; mu < kRadial; ++mu)
+          if (is_needed(round, k, mu) && mu < column.radial[k])
+            s.moment[(column.basic[k] + mu) * kTile + a] = sum[k][mu];
+      }
     }
   });
 }
 
-// Moments, adjoints and, at the head of the scratch memory, shares of the site energies.
+// Moments, adjoints and shares of the site energies, at the head of the scratch memory.
 DEVICE void contract(const Sites& in, const Shared& s) {
   for (int k = 0; k < kForwardStages; ++k)
-    run_stage<false>(kForward[k], in.forward, in.forward_pieces, in.forward_fixes, s.moment, s.moment, s.moment,
-                     s.scratch);
+    run_stage<false>(kForward[k], in.forward, in.forward_fixes, s.moment);
   for (int k = 0; k < kLeafStages; ++k)
-    run_leaves(kLeaf[k], in.leaf, in.leaf_weight, in.leaf_pieces, in.leaf_fixes, s.moment, s.adjoint, s.scratch);
+    run_stage<false>(kLeaf[k], in.leaf, in.leaf_fixes, s.moment);
   phase([&](int t) {
-    const int atom = t % kTile;
-    double sum = 0.0;
-    for (int m = t / kTile; m < kMoments; m += kWorkers) {
-      const double own = in.moment_energy[m], leaves = s.adjoint[m * kTile + atom];
-      sum += s.moment[m * kTile + atom] * (own + 0.5 * leaves);
-      s.adjoint[m * kTile + atom] = own + leaves;
+    const int first = t % kSides * kSide;
+    Side sum = {};
+    for (int m = t / kSides; m < kMoments; m += kWorkers) {
+      const double own = in.moment_energy[m];
+      const Side moment = *slot_of(s.moment + first, m);
+      Side* adjoint = slot_of(s.adjoint + first, m);
+      const Side leaves = *adjoint;
+      UNROLL
+      for (int x = 0; x < kSide; ++x) {
+        sum.of[x] += moment.of[x] * (own + 0.5 * leaves.of[x]);
+        adjoint->of[x] = own + leaves.of[x];
+      }
     }
-    s.scratch[t] = sum;
+    *slot_of(s.scratch + first, t / kSides) = sum;
+  });
+  phase([&](int t) {
+    if (t >= kEnergyShares * kTile) return;
+    double sum = 0.0;
+    for (int k = 0; k < kWorkers / kEnergyShares; ++k) sum += s.scratch[k * kEnergyShares * kTile + t];
+    s.energy[t] = sum;
   });
 }
 
 DEVICE void contract_back(const Sites& in, const Shared& s) {
   for (int k = 0; k < kBackwardStages; ++k)
-    run_stage<true>(kBackward[k], in.backward, in.backward_pieces, in.backward_fixes, s.adjoint, s.moment, s.adjoint,
-                    s.scratch);
+    run_stage<true>(kBackward[k], in.backward, in.backward_fixes, s.moment);
 }
 
 // Forces of one part of the neighbours; the record then holds the integers added and the separation. Flags of
@@ -322,32 +378,16 @@ DEVICE void pull_forces(const Sites& in, const Shared& s, int part, long long* f
     const int p = part * kThreads + t;
     if (p >= s.offset[kTile]) return;
     double* record = s.record + t * kRecord;
-    const double* powers = record + kPowersAt;
-    const int a = s.pair[p] / in.capacity;
-    const double inverse = record[kInverse];
-    double unit[3] = {1.0, 1.0, 1.0}, f[kRadial], pull[kRadial], gradient[3];
-    if (kDegree > 0) {
-      for (int d = 0; d < 3; ++d) unit[d] = powers[d * kDegree + 1];
-    } else {  // no moment has a direction; forces do
-      const int i = in.order[block_index() * kTile + a];
-      const unsigned entry = in.list[static_cast<long long>(i) * in.capacity + s.pair[p] % in.capacity];
-      const Separation r = separation(in.places, in.cells + 9 * in.system[i], i, entry);
-      unit[0] = r.x * inverse;
-      unit[1] = r.y * inverse;
-      unit[2] = r.z * inverse;
-    }
-    UNROLL
-    for (int mu = 0; mu < kRadial; ++mu) {
-      f[mu] = record[mu];
-      pull[mu] = 0.0;
-    }
-    pull_back(s.adjoint + a, unit[0], unit[1], unit[2], f, pull, gradient);
+    const int a = tile_atom(s.pair[p]);
+    double own[kSlope + kEven], pull[kRadial], gradient[3];
+    read_pairs<kSlope + kEven>(record, own);
+    const double inverse = own[kInverse], unit[3] = {own[kUnit], own[kUnit + 1], own[kUnit + 2]};
+    pull_back(s.adjoint + a, unit[0], unit[1], unit[2], own, pull, gradient);
     double along = 0.0;
     UNROLL
-    for (int mu = 0; mu < kRadial; ++mu) along += pull[mu] * record[kRadial + mu];
+    for (int mu = 0; mu < kRadial; ++mu) along += pull[mu] * own[kSlope + mu];
     const double dot = gradient[0] * unit[0] + gradient[1] * unit[1] + gradient[2] * unit[2];
-    const int j = atom_of(in.list[static_cast<long long>(in.order[block_index() * kTile + a]) * in.capacity +
-                                  s.pair[p] % in.capacity]);
+    const int j = atom_of(listed_entry(in, atom_at(in, block_index() * kTile + a), s.pair[p]));
     if (inverse * in.min_dist > 1.0) raise_to(&flags[2 * in.system[j] + 1], 1);
     for (int d = 0; d < 3; ++d) {
       double g = along * unit[d] + (gradient[d] - dot * unit[d]) * inverse;
@@ -363,23 +403,30 @@ DEVICE void pull_forces(const Sites& in, const Shared& s, int part, long long* f
   });
 }
 
-// What an atom's neighbours push it with, and its share of the virial -dE/d(strain) (xx, yy, zz, yz, xz, xy).
-DEVICE void sum_forces(const Sites& in, const Shared& s, int part, long long* force, double* virial) {
+// Site energy, what an atom's neighbours push it with, and its share of the virial -dE/d(strain) (xx, yy, zz, yz, xz, xy).
+DEVICE void sum_up(const Sites& in, const Shared& s, int part, double* site_energy, long long* force, double* virial) {
   phase([&](int t) {
-    for (int task = t; task < 9 * kTile; task += kThreads) {
+    for (int task = t; task < (7 + 3 * kForceShares) * kTile; task += kThreads) {
       const int a = task % kTile, what = task / kTile;
       if (block_index() * kTile + a >= in.count) continue;
-      const int i = in.order[block_index() * kTile + a], end = part_end(s, a, part);
-      const int left = what < 6 ? what : what - 6, row = left < 3 ? left : (left == 3 ? 1 : 0),
-                column = left < 3 ? left : (left == 5 ? 1 : 2);
-      if (what >= 6) {
+      const int i = atom_at(in, block_index() * kTile + a), end = part_end(s, a, part);
+      if (what == 6) {
+        if (part > 0) continue;
+        double energy = in.species_energy[static_cast<int>(in.places[4 * static_cast<long long>(i) + 3])];
+        for (int k = 0; k < kEnergyShares; ++k) energy += s.energy[k * kTile + a];
+        site_energy[i] = energy;
+        continue;
+      }
+      if (what > 6) {  // whole numbers: shares add up to the same in any order
+        const int axis = (what - 7) % 3, share = (what - 7) / 3;
         long long whole = 0;
-        for (int p = part_begin(s, a, part); p < end; ++p)
-          whole += reinterpret_cast<const long long*>(s.record + p * kRecord)[left];
-        add_integer(&force[3 * static_cast<long long>(i) + left], whole);
+        for (int p = part_begin(s, a, part) + share; p < end; p += kForceShares)
+          whole += reinterpret_cast<const long long*>(s.record + p * kRecord)[axis];
+        add_integer(&force[3 * static_cast<long long>(i) + axis], whole);
       } else if (virial) {
+        const int row = what < 3 ? what : (what == 3 ? 1 : 0), column = what < 3 ? what : (what == 5 ? 1 : 2);
         double* own = &virial[6 * static_cast<long long>(i) + what];
-        double sum = *own;
+        double sum = part > 0 ? *own : 0.0;
         for (int p = part_begin(s, a, part); p < end; ++p) {
           const double* record = s.record + p * kRecord;
           sum -= static_cast<double>(reinterpret_cast<const long long*>(record)[row]) / kForceUnit * record[3 + column];
@@ -390,43 +437,31 @@ DEVICE void sum_forces(const Sites& in, const Shared& s, int part, long long* fo
   });
 }
 
-KERNEL(site_forces, kThreads,
+KERNEL(site_forces, BOUNDS,
        (const double* places, const double* cells, const int* system, const unsigned* list, const int* list_count,
         int capacity, const int* order, int count, double min_dist, double max_dist, double scaling,
-        const double* radial, const double* species_energy, const double* moment_energy, const Entry* forward,
-        const int* forward_pieces, const int* forward_fixes, const unsigned* leaf, const double* leaf_weight,
-        const int* leaf_pieces, const int* leaf_fixes, const Entry* backward, const int* backward_pieces,
+        const double* radial, const double* species_energy, const double* moment_energy, const Product* forward,
+        const int* forward_fixes, const Weighted* leaf, const int* leaf_fixes, const Product* backward,
         const int* backward_fixes, double* site_energy, long long* force, double* virial, int* flags),
        (places, cells, system, list, list_count, capacity, order, count, min_dist, max_dist, scaling, radial,
-        species_energy, moment_energy, forward, forward_pieces, forward_fixes, leaf, leaf_weight, leaf_pieces,
-        leaf_fixes, backward, backward_pieces, backward_fixes, site_energy, force, virial, flags)) {
+        species_energy, moment_energy, forward, forward_fixes, leaf, leaf_fixes, backward, backward_fixes, site_energy,
+        force, virial, flags)) {
   const Sites in = {places, cells, system, list, list_count, capacity, order, count, min_dist, max_dist, scaling,
-                    radial, species_energy, moment_energy, forward, forward_pieces, forward_fixes, leaf, leaf_weight,
-                    leaf_pieces, leaf_fixes, backward, backward_pieces, backward_fixes, nullptr, nullptr, nullptr,
-                    nullptr};
-  const Shared s(shared_memory(), kMoments, kScratch, capacity);
+                    radial, species_energy, moment_energy, forward, forward_fixes, leaf, leaf_fixes, backward,
+                    backward_fixes};
+  const Shared s(shared_memory(), 0, capacity);
   find_neighbors(in, s);
   const int parts = (s.offset[kTile] + kThreads - 1) / kThreads;
-  for (int part = 0; part < parts; ++part) {
-    fill_records(in, s, part);
+  for (int part = 0; part == 0 || part < parts; ++part) {
+    fill_records<true>(in, s, part);
     add_moments(s, part);
   }
   contract(in, s);
-  phase([&](int t) {
-    const int at = block_index() * kTile + t;
-    if (t >= kTile || at >= count) return;
-    const int i = order[at];
-    double energy = species_energy[static_cast<int>(places[4 * static_cast<long long>(i) + 3])];
-    for (int w = 0; w < kWorkers; ++w) energy += s.scratch[w * kTile + t];
-    site_energy[i] = energy;
-    if (virial)
-      for (int k = 0; k < 6; ++k) virial[6 * static_cast<long long>(i) + k] = 0.0;
-  });
   contract_back(in, s);
-  for (int part = 0; part < parts; ++part) {
-    if (parts > 1) fill_records(in, s, part);
+  for (int part = 0; part == 0 || part < parts; ++part) {
+    if (parts > 1) fill_records<false>(in, s, part);
     pull_forces(in, s, part, force, flags);
-    sum_forces(in, s, part, force, virial);
+    sum_up(in, s, part, site_energy, force, virial);
   }
 }
 
@@ -436,21 +471,13 @@ DEVICE void pull_rows(const Sites& in, const Shared& s, int part) {
     const int p = part * kThreads + t;
     if (p >= s.offset[kTile]) return;
     double* record = s.record + t * kRecord;
-    const double* powers = record + kPowersAt;
-    const int a = s.pair[p] / in.capacity;
-    const double r = 1.0 / record[kInverse];
-    double unit[3] = {1.0, 1.0, 1.0}, f[kRadial], pull[kRadial], gradient[3];
-    if (kDegree > 0)
-      for (int d = 0; d < 3; ++d) unit[d] = powers[d * kDegree + 1];
-    for (int mu = 0; mu < kRadial; ++mu) {
-      f[mu] = record[mu];
-      pull[mu] = 0.0;
-    }
-    pull_back(s.adjoint + a, unit[0], unit[1], unit[2], f, pull, gradient);
+    const int a = tile_atom(s.pair[p]);
+    double own[kSlope], pull[kRadial], gradient[3];
+    read_pairs<kSlope>(record, own);
+    pull_back(s.adjoint + a, own[kUnit], own[kUnit + 1], own[kUnit + 2], own, pull, gradient);
     Radial q;
-    radial_basis(r, in.min_dist, in.max_dist, in.scaling, &q);
-    const unsigned entry = in.list[static_cast<long long>(in.order[block_index() * kTile + a]) * in.capacity +
-                                   s.pair[p] % in.capacity];
+    radial_basis(1.0 / own[kInverse], in.min_dist, in.max_dist, in.scaling, &q);
+    const unsigned entry = listed_entry(in, atom_at(in, block_index() * kTile + a), s.pair[p]);
     for (int mu = 0; mu < kRadial; ++mu) record[mu] = pull[mu];
     UNROLL
     for (int k = 0; k < kRadialSize; ++k) record[kRadial + k] = q.value[k];
@@ -459,45 +486,41 @@ DEVICE void pull_rows(const Sites& in, const Shared& s, int part) {
 }
 
 // rows[atom][depth]: d(site energy)/d(radial coefficients of the centre's species, its constant, scalars).
-KERNEL(site_rows, kThreads,
+KERNEL(site_rows, BOUNDS,
        (const double* places, const double* cells, const int* system, const unsigned* list, const int* list_count,
         int capacity, const int* order, int count, double min_dist, double max_dist, double scaling,
-        const double* radial, const double* species_energy, const double* moment_energy, const Entry* forward,
-        const int* forward_pieces, const int* forward_fixes, const unsigned* leaf, const double* leaf_weight,
-        const int* leaf_pieces, const int* leaf_fixes, const Entry* backward, const int* backward_pieces,
-        const int* backward_fixes, const Entry* leaf_values, const int* leaf_values_pieces,
-        const int* leaf_values_fixes, const int* scalar_moment, double* rows),
+        const double* radial, const double* species_energy, const double* moment_energy, const Product* forward,
+        const int* forward_fixes, const Weighted* leaf, const int* leaf_fixes, const Product* backward,
+        const int* backward_fixes, const Product* leaf_values, const int* leaf_values_fixes, const int* scalar_slot,
+        double* rows),
        (places, cells, system, list, list_count, capacity, order, count, min_dist, max_dist, scaling, radial,
-        species_energy, moment_energy, forward, forward_pieces, forward_fixes, leaf, leaf_weight, leaf_pieces,
-        leaf_fixes, backward, backward_pieces, backward_fixes, leaf_values, leaf_values_pieces, leaf_values_fixes,
-        scalar_moment, rows)) {
+        species_energy, moment_energy, forward, forward_fixes, leaf, leaf_fixes, backward, backward_fixes, leaf_values,
+        leaf_values_fixes, scalar_slot, rows)) {
   const Sites in = {places, cells, system, list, list_count, capacity, order, count, min_dist, max_dist, scaling,
-                    radial, species_energy, moment_energy, forward, forward_pieces, forward_fixes, leaf, leaf_weight,
-                    leaf_pieces, leaf_fixes, backward, backward_pieces, backward_fixes, leaf_values,
-                    leaf_values_pieces, leaf_values_fixes, scalar_moment};
-  const Shared s(shared_memory(), kMoments + kLeaves, kScratch, capacity);
+                    radial, species_energy, moment_energy, forward, forward_fixes, leaf, leaf_fixes, backward,
+                    backward_fixes};
+  const Shared s(shared_memory(), kLeaves, capacity);
   find_neighbors(in, s);
   const int parts = (s.offset[kTile] + kThreads - 1) / kThreads;
-  for (int part = 0; part < parts; ++part) {
-    fill_records(in, s, part);
+  for (int part = 0; part == 0 || part < parts; ++part) {
+    fill_records<true>(in, s, part);
     add_moments(s, part);
   }
   contract(in, s);
   contract_back(in, s);
   for (int k = 0; k < kLeafValueStages; ++k)
-    run_stage<false>(kLeafValues[k], in.leaf_values, in.leaf_values_pieces, in.leaf_values_fixes, s.moment, s.moment,
-                     s.moment, s.scratch);
+    run_stage<false>(kLeafValues[k], leaf_values, leaf_values_fixes, s.moment);
   phase([&](int t) {
     for (int task = t; task < kDepth * kTile; task += kThreads) {
       const int a = task / kDepth, place = task % kDepth, at = block_index() * kTile + a;
       if (at >= count) continue;
       double value = place == kRadialParameters ? 1.0 : 0.0;
-      if (place > kRadialParameters) value = s.moment[scalar_moment[place - kRadialParameters - 1] * kTile + a];
+      if (place > kRadialParameters) value = s.moment[scalar_slot[place - kRadialParameters - 1] * kTile + a];
       rows[static_cast<long long>(at) * kDepth + place] = value;
     }
   });
   for (int part = 0; part < parts; ++part) {
-    if (parts > 1) fill_records(in, s, part);
+    if (parts > 1) fill_records<false>(in, s, part);
     pull_rows(in, s, part);
     phase([&](int t) {
       for (int task = t; task < kRadialParameters * kTile; task += kThreads) {

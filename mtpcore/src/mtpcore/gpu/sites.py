@@ -12,30 +12,21 @@ from mtpcore.engine import Evaluation
 from mtpcore.errors import InvalidStructureError, MtpcoreError
 
 from .backend import Array, Backend, GpuError
-from .source import MOST, default_tile, shared_bytes, sites_source
+from .source import MOST, block_threads, default_tile, shared_bytes, sites_source, slots_of
 from .systems import Batch, NeighborLists, System, common_kernels
-from .tables import WORKERS, Schedule, Tables, contraction_program
+from .tables import AHEAD, WORKERS, Schedule, Tables, contraction_program, spread
 
 type FloatArray = npt.NDArray[np.float64]
 
 GRADE_TILE, GRADE_THREADS = 8, 128  # as in sites.cuh
 ROWS_AT_ONCE = 4096  # atoms whose rows of derivatives are held at a time
 FORCE_UNIT = 2.0**43
+PRODUCT = np.dtype([("left", np.uint16), ("right", np.uint16), ("target", np.uint16), ("weight", np.int16)])
+WEIGHTED = np.dtype([("left", np.uint32), ("target", np.uint32), ("weight", np.float64)])  # both as in sites.cuh
+GOES_ON = 0xFFFF
+BANKS = 8  # of shared memory, where threads read 16 bytes each: eight of them read at once
 LARGEST_FORCE = 8192.0  # eV/angstrom of a pair
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-
-
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """A schedule on the card."""
-
-    entries: Array
-    pieces: Array
-    fixes: Array
-
-    @property
-    def arguments(self) -> list[Array]:
-        return [self.entries, self.pieces, self.fixes]
 
 
 class Sites:
@@ -47,7 +38,8 @@ class Sites:
         tile: Atoms that a block of threads works on, 1, 2, 4 or 8; None: as shared memory allows.
 
     Raises:
-        GpuError: a block of one atom needs more shared memory than there is.
+        GpuError: a block of one atom needs more shared memory than there is, or a product of moments counts more often
+            than kernels can hold.
     """
 
     def __init__(self, backend: Backend, potential: Potential, *, tile: int | None = None) -> None:
@@ -64,15 +56,20 @@ class Sites:
             *(potential.min_dist, potential.max_dist, potential.scaling),
             *(xp.asarray(np.ascontiguousarray(x)) for x in (radial, potential.species_coeffs, energies)),
         ]
-        self._forward, self._backward = self._sums(self.tables.forward), self._sums(self.tables.backward)
-        self._leaf_values = self._sums(self.tables.leaf_values)
-        entries = leaf.pairs & np.uint32(0xFFFF) | leaf.ends.astype(np.uint32) << np.uint32(31)
-        self._leaf = [
-            xp.asarray(entries.ravel()),
-            xp.asarray((weights[leaf.pairs >> np.uint32(16)] * leaf.factors).ravel()),
-            *(xp.asarray(x.ravel()) for x in (leaf.pieces, leaf.fixes)),
+        tables, slots = self.tables, slots_of(self.tables, self.tile)
+        moments_to_leaves = slots.leaf - tables.moments
+        self._sums = [
+            *self._stages(tables.forward, tables.forward.factors),
+            *self._stages(
+                leaf, weights[leaf.pairs >> np.uint32(16)] * leaf.factors, is_product=False, target=slots.adjoint
+            ),
+            *self._stages(tables.backward, tables.backward.factors, left=slots.adjoint, target=slots.adjoint),
         ]
-        self._scalar_moment = xp.asarray(self.tables.scalar_moment)
+        self._leaf_values = self._stages(tables.leaf_values, tables.leaf_values.factors, target=moments_to_leaves)
+        scalar = self.tables.scalar_moment
+        self._scalar_slot = xp.asarray(
+            np.where(scalar < tables.moments, scalar, scalar + moments_to_leaves).astype(np.int32)
+        )
         self._panels: Array = None
         if (active_set := potential.active_set) is not None and active_set.neighborhood_mode:
             self._panels = xp.asarray(_panels(self.tables, active_set.inverse_transposed.T))
@@ -82,18 +79,34 @@ class Sites:
         """Whether the potential has an active set of neighbourhoods."""
         return self._panels is not None
 
-    def _sums(self, schedule: Schedule) -> _Sums:
-        xp = self.backend.xp
-        entries = np.empty((*schedule.pairs.shape, 2), np.uint32)
-        entries[..., 0] = schedule.pairs
-        factors = np.where(schedule.ends, -schedule.factors, schedule.factors).astype(np.float32)
-        entries[..., 1] = factors.view(np.uint32)
-        return _Sums(*(xp.asarray(x.ravel()) for x in (entries, schedule.pieces, schedule.fixes)))
+    def _stages(
+        self, schedule: Schedule, weights: FloatArray, *, left: int = 0, is_product: bool = True, target: int = 0
+    ) -> list[Array]:
+        """Entries and fixes on the card; slots are the numbers of moments and these offsets."""
+        scratch = slots_of(self.tables, self.tile).scratch
+        slots = np.where(schedule.targets < -1, scratch - 2 - schedule.targets, schedule.targets + target)
+        units = block_threads(self.tile) // WORKERS  # of what a thread works on, in a slot
+        # A few steps more, which are read ahead but not used
+        entries = np.zeros((len(schedule.pairs) + AHEAD, WORKERS), PRODUCT if is_product else WEIGHTED)
+        own = entries[: len(schedule.pairs)]
+        first, second = (schedule.pairs & 0xFFFF).astype(np.int64) + left, (schedule.pairs >> 16).astype(np.int64)
+        if is_product:
+            if np.abs(weights).max(initial=0.0) > np.iinfo(np.int16).max:
+                raise GpuError(
+                    f"a product of moments counts {np.abs(weights).max():g} times, which kernels cannot hold"
+                )
+            first, second, weights = spread(first, second, weights, schedule, BANKS // units)
+            own["right"] = second * units
+        own["left"] = first * units
+        own["target"] = np.where(schedule.targets == -1, GOES_ON, slots * units)
+        own["weight"] = weights
+        fixes = schedule.fixes + np.array([target, scratch, 0], np.int32)
+        return [self.backend.xp.asarray(x) for x in (entries.ravel().view(np.float64), fixes.ravel())]
 
-    def _arguments(self, batch: Batch, lists: NeighborLists, order: Array) -> list[Any]:
+    def _arguments(self, batch: Batch, lists: NeighborLists, order: Array | None, count: int) -> list[Any]:
         return [
-            *(batch.places, batch.cells, batch.system, lists.entries, lists.counts, lists.capacity, order, len(order)),
-            *(*self._coefficients, *self._forward.arguments, *self._leaf, *self._backward.arguments),
+            *(batch.places, batch.cells, batch.system, lists.entries, lists.counts, lists.capacity, order, count),
+            *(*self._coefficients, *self._sums),
         ]
 
     def _launch(self, name: str, lists: NeighborLists, count: int, arguments: list[Any], *, rows: bool) -> None:
@@ -103,12 +116,12 @@ class Sites:
                 f"lists of {lists.capacity} neighbours and {self.tables.moments} moments need {shared} bytes of shared "
                 f"memory; a block has {MOST}: is the structure compressed, or the cutoff very long?"
             )
-        self.kernels.launch(name, -(-count // self.tile), WORKERS * self.tile, arguments, shared=shared)
+        self.kernels.launch(name, -(-count // self.tile), block_threads(self.tile), arguments, shared=shared)
 
     def add_forces(self, batch: Batch, lists: NeighborLists, out: "SiteResults", *, virial: bool) -> None:
         """Set the site energies, add the forces in units of 1/FORCE_UNIT eV/angstrom, raise flags."""
         found = [out.energies, out.forces, out.virials if virial else None, out.flags]
-        arguments = self._arguments(batch, lists, out.order) + found
+        arguments = self._arguments(batch, lists, None, batch.atom_count) + found
         self._launch("site_forces", lists, batch.atom_count, arguments, rows=False)
 
     def grades(self, batch: Batch, lists: NeighborLists, plan: "GradePlan") -> Array:
@@ -122,8 +135,12 @@ class Sites:
                 "the potential holds no active set of neighbourhoods: read one from an .almtp file or select one first"
             )
         for chunk in plan.chunks:
-            arguments = [*self._arguments(batch, lists, chunk.order), *self._leaf_values.arguments]
-            arguments += [self._scalar_moment, plan.rows]
+            arguments = [
+                *self._arguments(batch, lists, chunk.order, len(chunk.order)),
+                *self._leaf_values,
+                self._scalar_slot,
+                plan.rows,
+            ]
             self._launch("site_rows", lists, len(chunk.order), arguments, rows=True)
             self.kernels.launch(
                 "site_grades",
@@ -140,9 +157,13 @@ class Sites:
     def rows(self, batch: Batch, lists: NeighborLists) -> FloatArray:
         """d(site energy)/d(parameters that its species has), shape (N, depth): for checks."""
         xp = self.backend.xp
-        order = xp.arange(batch.atom_count, dtype=xp.int32)
         rows = xp.zeros((batch.atom_count, self.tables.depth))
-        arguments = [*self._arguments(batch, lists, order), *self._leaf_values.arguments, self._scalar_moment, rows]
+        arguments = [
+            *self._arguments(batch, lists, None, batch.atom_count),
+            *self._leaf_values,
+            self._scalar_slot,
+            rows,
+        ]
         self._launch("site_rows", lists, batch.atom_count, arguments, rows=True)
         return self.backend.to_host(rows)
 
@@ -178,7 +199,6 @@ class SiteResults:
 
     def __init__(self, backend: Backend, batch: Batch) -> None:
         xp, count = backend.xp, batch.atom_count
-        self.order = xp.arange(count, dtype=xp.int32)
         self.energies = xp.zeros(count)
         self.forces = xp.zeros((count, 3), dtype=xp.int64)
         self.virials = xp.zeros((count, 6))

@@ -1,16 +1,19 @@
 """Source text of a potential's kernels: constants and unrolled arithmetic in front of the files of the package."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-import numpy as np
+from .tables import AHEAD, WORKERS, Schedule, Tables
 
-from .tables import Schedule, Tables
-
-TILES = (4, 2, 1)  # atoms of a block; the first whose shared memory leaves room for several blocks is taken
-ROOM = 112 * 1024  # of shared memory for a block, that another may run beside it
-MOST = 226 * 1024  # what a block can have at all (compute capability 9.0)
-WORKERS = 32
+TILES = (8, 4, 2)  # atoms of a block; 1 where no other fits
+FEW_MOMENTS, FEW_TILES = 128, (4, 2)  # blocks of small potentials are rather small: measured
+ENOUGH_WARPS = 24  # side by side: as many as registers leave room for
+MOST = 226 * 1024  # shared memory that a block can have (compute capability 9.0)
+TOGETHER, OWN = 228 * 1024, 1024  # what all blocks of a multiprocessor have, and what each needs besides
+WARP, CAPACITY = 32, 64  # threads; neighbours in a list, mostly
+ENERGY_SHARES = 8  # as in sites.cuh
 
 
 @cache
@@ -43,21 +46,69 @@ def shared_bytes(tables: Tables, tile: int, capacity: int, *, rows: bool = False
         capacity: Of a neighbour list.
         rows: Of the kernel for rows of derivatives; else of that for forces.
     """
-    degree = len(tables.degree_radial) - 1
-    record = max(2 * tables.radial + 2 + 3 * degree, tables.radial + tables.radial_size + 1, 6) | 1
-    moments = 2 * tables.moments + (tables.leaves if rows else 0)
-    doubles = tile * (moments + max(scratch_places(tables), WORKERS) + record * WORKERS)
-    return 8 * doubles + 4 * (tile * capacity + tile + 1 + tile * -(-capacity // 32))
+    slots = slots_of(tables, tile).leaf + (even(tables.leaves) if rows else 0) + ENERGY_SHARES
+    doubles = tile * slots + _record(tables) * block_threads(tile)
+    return 8 * doubles + 4 * (tile + 1 + tile * -(-capacity // 32)) + 2 * tile * capacity
 
 
-def scratch_places(tables: Tables) -> int:
-    """Places for rows that are split between workers."""
-    return max(s.scratch for s in (tables.forward, tables.leaf_values, tables.leaf_energy, tables.backward))
+def even(number: int) -> int:
+    """The next even number."""
+    return number + number % 2
+
+
+def _record(tables: Tables) -> int:
+    """Numbers kept of a neighbour: twice an odd one, so that no two threads that read two share a bank."""
+    needed = max(2 * even(tables.radial) + 4, tables.radial + tables.radial_size + 1)
+    return 2 * (-(-needed // 2) | 1)
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Where in shared memory, in numbers for each atom of a block; moments come first.
+
+    Attributes:
+        adjoint: Of the first moment.
+        scratch: Places of pieces of sums.
+        leaf: The first leaf, where leaves are held one by one.
+    """
+
+    adjoint: int
+    scratch: int
+    leaf: int
+
+
+def slots_of(tables: Tables, tile: int) -> Slots:
+    """The slots of a block of so many atoms. Powers of neighbours are held where later adjoints and scratch are."""
+    powers = ((1 + 2 * (len(tables.degree_radial) - 1)) | 1) * block_threads(tile) // tile
+    scratch = max([WORKERS, *(s.scratch for s in _schedules(tables))])
+    return Slots(tables.moments, 2 * tables.moments, even(tables.moments + max(powers, tables.moments + scratch)))
+
+
+def _schedules(tables: Tables) -> tuple[Schedule, ...]:
+    return tables.forward, tables.leaf_energy, tables.backward, tables.leaf_values
+
+
+def block_threads(tile: int) -> int:
+    """Threads of a block: in contractions each works for two atoms, if there are two."""
+    return WORKERS * max(1, tile // 2)
 
 
 def default_tile(tables: Tables, capacity: int) -> int:
-    """Atoms a block works on."""
-    return next((t for t in TILES if shared_bytes(tables, t, capacity) <= ROOM), 1)
+    """Atoms a block works on: as many as leave about as many threads side by side as any other number does."""
+    tiles = TILES if tables.moments > FEW_MOMENTS else FEW_TILES
+    warps = {tile: _resident_warps(shared_bytes(tables, tile, capacity), block_threads(tile)) for tile in tiles}
+    enough = 0.95 * max(warps.values())
+    return next((tile for tile in tiles if warps[tile] >= enough), 1)
+
+
+def _resident_warps(shared: int, threads: int) -> int:
+    """Of blocks side by side on a multiprocessor; 0 where not even one fits."""
+    return _resident_blocks(shared, threads) * threads // WARP if shared <= MOST else 0
+
+
+def _resident_blocks(shared: int, threads: int) -> int:
+    """Blocks side by side, at most as many as are enough."""
+    return max(1, min(TOGETHER // (shared + OWN), ENOUGH_WARPS * WARP // threads))
 
 
 def _text(name: str) -> str:
@@ -71,18 +122,24 @@ def _joined(head: str, names: list[str]) -> str:
 
 
 def _constants(tables: Tables, tile: int) -> str:
+    slots = slots_of(tables, tile)
     whole = {
         "kTile": tile,
+        "kWorkers": WORKERS,
+        "kBlocks": _resident_blocks(shared_bytes(tables, tile, CAPACITY), block_threads(tile)),
         "kSpecies": tables.species,
         "kRadialSize": tables.radial_size,
         "kRadial": tables.radial,
         "kDegree": len(tables.degree_radial) - 1,
-        "kMonomials": len(tables.monomials),
+        "kColumns": len(columns(tables)),
+        "kAhead": AHEAD,
+        "kRecord": _record(tables),
         "kBasics": tables.basics,
         "kMoments": tables.moments,
         "kLeaves": tables.leaves,
         "kDepth": tables.depth,
-        "kScratch": scratch_places(tables),
+        "kScratchSlot": slots.scratch,
+        "kLeafSlot": slots.leaf,
         "kForwardStages": len(tables.forward.stages),
         "kLeafStages": len(tables.leaf_energy.stages),
         "kBackwardStages": len(tables.backward.stages),
@@ -90,54 +147,120 @@ def _constants(tables: Tables, tile: int) -> str:
     }
     lines = [f"constexpr int {name} = {value};" for name, value in whole.items()]
     lines += [
-        _table("unsigned char", "kMonomialPowers", tables.monomials.ravel()),
-        _table("int", "kMonomialBasic", tables.monomial_basic),
-        "struct Stage {\n  int first_step, steps, pieces, first_fix, fixes;\n};",
+        _column_table(tables, block_threads(tile) // tile),
+        "struct Stage {\n  int first_step, steps, first_fix, fixes;\n};",
         _stages("kForward", tables.forward),
         _stages("kLeaf", tables.leaf_energy),
         _stages("kBackward", tables.backward),
         _stages("kLeafValues", tables.leaf_values),
-        "#define PULL_BACK \\\n" + " \\\n".join(_pull_back(tables)),
+        "#define PULL_BACK \\\n" + " \\\n".join(pull_back(tables)),
     ]
     return "\n".join(lines)
 
 
-def _table(kind: str, name: str, values: np.ndarray) -> str:
-    return f"TABLE {kind} {name}[] = {{{', '.join(map(str, values.tolist()))}}};"
+def columns(tables: Tables) -> list[tuple[int, int]]:
+    """Powers of y and z, the lowest first."""
+    degree = len(tables.degree_radial) - 1
+    return [(total - z, z) for total in range(degree + 1) for z in range(total + 1)]
+
+
+def _column_table(tables: Tables, threads: int) -> str:
+    """Of each column, where its powers are, and of each power of x its radial functions and first basic moment."""
+    degree, powers = len(tables.degree_radial) - 1, columns(tables)
+    places = {tuple(m[:3]): int(k) for m, k in zip(tables.monomials.tolist(), tables.monomial_basic, strict=True)}
+    rows = []
+    for y, z in powers:
+        first = [places.get((x, y, z), 0) for x in range(degree + 1)]
+        radial = [tables.degree_radial[x + y + z] if x + y + z <= degree else 0 for x in range(degree + 1)]
+        rows.append(f"{{{y}, {degree + z if z else 0}, {_row(radial)}, {_row(first)}}}")
+    rows += ["{0, 0, {0}, {0}}"] * (-len(rows) % threads)
+    lowest = [sum(powers[begin]) for begin in range(0, len(powers), threads)]
+    return "\n".join([
+        _choice("round_degree", "round", lowest),
+        _choice("degree_radial", "degree", [*tables.degree_radial, 0]),
+        "struct Column {\n  int y, z, radial[kDegree + 1], basic[kDegree + 1];\n};",
+        f"TABLE Column kColumnTable[] = {{{', '.join(rows)}}};",
+    ])  # fmt: skip
+
+
+def _choice(name: str, argument: str, values: Sequence[int]) -> str:
+    """A function of small integers that a compiler can evaluate; the last value is that of all larger ones."""
+    choice = "".join(f"{argument} == {k} ? {value} : " for k, value in enumerate(values[:-1]))
+    return f"CONSTANT int {name}(int {argument}) {{ return {choice}{values[-1]}; }}"
+
+
+def _row(numbers: Iterable[int]) -> str:
+    return f"{{{', '.join(map(str, numbers))}}}"
 
 
 def _stages(name: str, schedule: Schedule) -> str:
-    rows = schedule.stages.tolist() or [[0] * 5]
-    return f"TABLE Stage {name}[] = {{{', '.join('{' + ', '.join(map(str, row)) + '}' for row in rows)}}};"
+    rows = schedule.stages.tolist() or [[0] * 4]
+    return f"TABLE Stage {name}[] = {{{', '.join(map(_row, rows))}}};"
 
 
-def _pull_back(tables: Tables) -> list[str]:
-    """Statements that add dE/df to pull and dE/d(unit vector) to gx, gy, gz.
+class _Horner:
+    """Statements of nested polynomials; what a sum begins with is set, not added to nothing."""
 
-    For each power x^a y^b and radial function, Horner's scheme gives the polynomial in z and its derivative.
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._live: set[str] = set()
+
+    def begin(self, *names: str) -> None:
+        """These are nothing so far."""
+        self._live -= set(names)
+
+    def value(self, name: str) -> str | None:
+        """The name, unless it is nothing."""
+        return name if name in self._live else None
+
+    def next(self, name: str, variable: str, term: str | None) -> None:
+        """Multiply by the variable and add a term."""
+        if name in self._live:
+            self.lines.append(f"{name} = {name} * {variable} + {term};" if term else f"{name} *= {variable};")
+        else:
+            self.add(name, term)
+
+    def add(self, name: str, term: str | None) -> None:
+        """Add a term."""
+        if term:
+            self.lines.append(f"{name} {'+=' if name in self._live else '='} {term};")
+            self._live.add(name)
+
+
+def pull_back(tables: Tables) -> list[str]:
+    """Statements that set pull to dE/df and gx, gy, gz to dE/d(unit vector); each `*` is an instruction.
+
+    Horner's scheme in z for each power of x and y and radial function, then in y, then in x; derivatives come along.
     """
+    out, degree, functions = _Horner(), len(tables.degree_radial) - 1, range(tables.radial)
+    for a in range(degree, -1, -1):
+        out.begin("line", "line_y", "line_z", *(f"line_f{mu}" for mu in functions))
+        for b in range(degree - a, -1, -1):
+            _add_column(out, tables, a, b)
+        out.next("gx", "x", out.value("plane"))
+        for name, term in (("plane", "line"), ("gy", "line_y"), ("gz", "line_z")):
+            out.next(name, "x", out.value(term))
+        for mu in functions:
+            out.next(f"plane_f{mu}", "x", out.value(f"line_f{mu}"))
+    sums = [f"{kind}_f{mu}" for mu in functions for kind in ("plane", "line")]
+    names = ["plane", "line", "line_y", "line_z", "s", "ds", "q", "dq", *sums]
+    return [f"double {', '.join(names)};", *out.lines, *(f"pull[{mu}] = plane_f{mu};" for mu in functions)]
+
+
+def _add_column(out: _Horner, tables: Tables, a: int, b: int) -> None:
+    """The terms of x^a y^b: their sum over powers of z (s) times f, its derivative, and without f."""
     places = {tuple(m[:3]): int(k) for m, k in zip(tables.monomials.tolist(), tables.monomial_basic, strict=True)}
-    degree = len(tables.degree_radial) - 1
-    lines = []
-    for a in range(degree + 1):
-        for b in range(degree + 1 - a):
-            lines += _column(tables, places, a, b)
-    return lines
-
-
-def _column(tables: Tables, places: dict[tuple[int, ...], int], a: int, b: int) -> list[str]:
-    degrees = len(tables.degree_radial)
-    lines = [f"{{ const double xy = px[{a}] * py[{b}]; double s = 0.0, ds = 0.0, q, dq;"]
+    out.begin("s", "ds")
     for mu in range(tables.radial):
-        powers = [c for c in range(degrees - a - b) if mu < tables.degree_radial[a + b + c]]
-        if not powers:
-            continue
-        at = {c: f"adjoint[{places[a, b, c] + mu} * kTile]" for c in powers}
-        lines.append(f"q = {at[powers[-1]]}; dq = 0.0;")
-        lower = range(powers[-1] - 1, -1, -1)
-        lines += [f"dq = dq * z + q; q = q * z{' + ' + at[c] if c in at else ''};" for c in lower]
-        lines.append(f"s += f[{mu}] * q; ds += f[{mu}] * dq; pull[{mu}] += xy * q;")
-    slope_x = f"gx += {a}.0 * px[{a - 1}] * py[{b}] * s; " if a else ""
-    slope_y = f"gy += {b}.0 * px[{a}] * py[{b - 1}] * s; " if b else ""
-    lines.append(f"{slope_x}{slope_y}gz += xy * ds; }}")
-    return lines
+        powers = [c for c in range(len(tables.degree_radial) - a - b) if mu < tables.degree_radial[a + b + c]]
+        out.begin("q", "dq")
+        for c in reversed(powers):
+            out.next("dq", "z", out.value("q"))
+            out.next("q", "z", f"ADJOINT({places[a, b, c] + mu})")
+        if powers:
+            out.add("s", f"f[{mu}] * q")
+            out.add("ds", f"f[{mu}] * dq" if out.value("dq") else None)
+            out.next(f"line_f{mu}", "y", "q")
+    out.next("line_y", "y", out.value("line"))
+    out.next("line", "y", out.value("s"))
+    out.next("line_z", "y", out.value("ds"))

@@ -19,6 +19,7 @@ ATOMS_MOST = 2**24  # that an entry of a list can name
 FARTHEST_IMAGE = 2  # along each cell vector
 OTHER_BYTES = 320  # of an atom, besides its list: places, velocity, force, virial, and what building lists takes
 CLOSEST = 1e-6  # angstrom
+SCAN_THREADS = 256  # as in lists.cuh
 START_CAPACITY = 64  # of a list
 
 
@@ -108,6 +109,22 @@ class Batch:
         return len(self.first_atom) - 1
 
 
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Bins of the cells of all systems, as `_bins` gives them, the inverse cells, and what atoms are counted with.
+
+    Attributes:
+        count: Atoms of each bin while lists are made, else nothing.
+        start: Where the atoms of each bin begin, and their number.
+    """
+
+    bins: Array
+    bin_count: int
+    inverses: Array
+    count: Array
+    start: Array
+
+
 class NeighborLists:
     """Lists of all neighbours within the cutoff and a skin, good until an atom has moved by half the skin.
 
@@ -139,11 +156,18 @@ class NeighborLists:
         self.counts = xp.zeros(batch.atom_count, dtype=xp.int32)
         self.reference = xp.zeros((batch.atom_count, 3))
         self.slack = xp.zeros(batch.system_count)
-        self.since = xp.ones((batch.system_count, 3))
+        self.since = xp.asarray(np.ones((batch.system_count, 3)))
         self.closest: float | None = None
         self.builds = 0
-        self.stale = xp.ones(batch.system_count, dtype=xp.int32)
-        self._key = xp.zeros(batch.atom_count, dtype=xp.int64)
+        self.stale = xp.asarray(np.ones(batch.system_count, np.int32))
+        self._bin_of = xp.zeros(batch.atom_count, dtype=xp.int32)
+        self._sorted = xp.zeros(batch.atom_count, dtype=xp.int32)
+        self._found = xp.zeros(2, dtype=xp.int64)  # room needed, bits of the square of the closest distance
+        self._grid: _Grid | None = None
+
+    def forget_cells(self) -> None:
+        """To be called when cells have changed."""
+        self._grid = None
 
     def build(self) -> None:
         """Wrap the atoms of systems that are stale into their cells and find their neighbours.
@@ -152,56 +176,69 @@ class NeighborLists:
             InvalidStructureError: two atoms coincide, or a cell is too small.
             GpuError: the lists do not fit the card.
         """
-        xp, batch = self._backend.xp, self._batch
-        cells = self._backend.to_host(batch.cells).reshape(-1, 3, 3)
-        bins, bin_count = _bins(cells, self.reach)
-        inverses = xp.asarray(np.linalg.inv(cells).reshape(-1, 9))
-        device_bins = xp.asarray(bins)
-        blocks = -(-batch.atom_count // THREADS)
-        self._kernels.launch(
+        batch, grid = self._batch, self._grid_of_cells()
+        self._launch(
             "wrap_atoms",
-            blocks,
-            THREADS,
+            batch.atom_count,
             [
-                *(batch.places, batch.images, self.reference, batch.system, batch.cells, inverses, device_bins),
-                *(self.stale, batch.atom_count, self._key),
+                *(batch.places, batch.images, self.reference, batch.system, batch.cells, grid.inverses, grid.bins),
+                *(self.stale, batch.atom_count, self._bin_of, grid.count),
             ],
         )
-        order = xp.argsort(self._key)  # keys differ: one order
-        ordered = self._key[order] // batch.atom_count
-        start = xp.searchsorted(ordered, xp.arange(bin_count + 1, dtype=xp.int64)).astype(xp.int32)
-        self._fill(device_bins, order.astype(xp.int32), start)
-        stale = self.stale > 0
-        self.slack[stale] = 0.5 * (self.reach - self.cutoff)
-        self.since[stale] = 1.0
-        self.stale.fill(0)
+        self._kernels.launch(
+            "scan_bins",
+            1,
+            SCAN_THREADS,
+            [grid.count, grid.bin_count, grid.start, self._found[:1], self._found[1:]],
+            shared=4 * SCAN_THREADS,
+        )
+        self._launch(
+            "fill_bins",
+            batch.atom_count,
+            [batch.system, self.stale, self._bin_of, grid.start, batch.atom_count, grid.count, self._sorted],
+        )
+        self._launch("sort_bins", grid.bin_count, [grid.start, grid.bin_count, grid.count, self._sorted])
+        self._fill(grid)
+        room = 0.5 * (self.reach - self.cutoff)
+        self._launch("renew_lists", batch.system_count, [room, batch.system_count, self.stale, self.slack, self.since])
         self.builds += 1
 
-    def _fill(self, bins: Array, order: Array, start: Array) -> None:
+    def _grid_of_cells(self) -> "_Grid":
+        if self._grid is None:
+            xp, cells = self._backend.xp, self._backend.to_host(self._batch.cells).reshape(-1, 3, 3)
+            bins, bin_count = _bins(cells, self.reach)
+            inverses = np.ascontiguousarray(np.linalg.inv(cells).reshape(-1, 9))
+            counts = (xp.zeros(size, dtype=xp.int32) for size in (bin_count, bin_count + 1))
+            self._grid = _Grid(xp.asarray(bins), bin_count, xp.asarray(inverses), *counts)
+        return self._grid
+
+    def _launch(self, name: str, count: int, arguments: list[Array | float]) -> None:
+        """A kernel with a thread for each of so many."""
+        self._kernels.launch(name, -(-count // THREADS), THREADS, arguments)
+
+    def _fill(self, grid: "_Grid") -> None:
         """Make the lists, with more room for each atom if there is too little."""
-        xp, batch = self._backend.xp, self._batch
+        batch, found = self._batch, self._found
         while True:
             if self.capacity == 0:
                 self._make_room(START_CAPACITY)
-            needed = xp.zeros(1, dtype=xp.int32)
-            closest = xp.full(1, np.iinfo(np.int64).max, dtype=xp.int64)
-            self._kernels.launch(
+            self._launch(
                 "build_list",
-                -(-batch.atom_count // THREADS),
-                THREADS,
+                batch.atom_count,
                 [
-                    *(batch.places, batch.system, batch.cells, bins, self.stale, self._key, order, start),
-                    *(batch.atom_count, self.reach, self.capacity, self.entries, self.counts, needed, closest),
+                    *(batch.places, batch.system, batch.cells, grid.bins, self.stale, self._bin_of, self._sorted),
+                    *(grid.start, batch.atom_count, self.reach, self.capacity, self.entries, self.counts),
+                    *(found[:1], found[1:]),
                 ],
             )
-            most = int(self._backend.to_host(needed)[0])
+            most, nearest = self._backend.to_host(found)
             if most <= self.capacity:
                 break
-            self._make_room(most + most // 8)
-        nearest = float(np.sqrt(self._backend.to_host(closest).view(np.float64)[0]))
-        if nearest < CLOSEST:
-            raise InvalidStructureError(f"two atoms are {nearest:.1g} angstrom apart: they coincide")
-        self.closest = nearest if nearest < self.reach else None
+            self._make_room(int(most + most // 8))
+        distance = float(np.sqrt(nearest.view(np.float64)))
+        if distance < CLOSEST:
+            raise InvalidStructureError(f"two atoms are {distance:.1g} angstrom apart: they coincide")
+        self.closest = distance if distance < self.reach else None
 
     def _make_room(self, capacity: int) -> None:
         xp, count = self._backend.xp, self._batch.atom_count
@@ -241,16 +278,14 @@ def _bins(cells: FloatArray, reach: float) -> tuple[IntArray, int]:
     """
     if not np.isfinite(cells).all() or (np.abs(np.linalg.det(cells)) < CLOSEST).any():
         raise InvalidStructureError("a cell has lost its volume, or its vectors are no numbers")
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(cells), axis=1)
+    if (small := heights.min()) * FARTHEST_IMAGE < reach:
+        raise SmallCellError(
+            f"a cell is {small:.2f} angstrom high; neighbours within {reach:g} angstrom need at least "
+            f"{reach / FARTHEST_IMAGE:.2f}: repeat the cell"
+        )
+    grids = np.maximum(1, (heights // reach).astype(np.int64))
+    ends = np.cumsum(grids.prod(axis=1))
     rows = np.zeros((len(cells), 8), np.int32)
-    total = 0
-    for row, cell in zip(rows, cells, strict=True):
-        heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-        if (small := heights.min()) * FARTHEST_IMAGE < reach:
-            raise SmallCellError(
-                f"a cell is {small:.2f} angstrom high; neighbours within {reach:g} angstrom need at least "
-                f"{reach / FARTHEST_IMAGE:.2f}: repeat the cell"
-            )
-        grid = np.maximum(1, (heights // reach).astype(int))
-        row[:3], row[3], row[4:7] = grid, total, np.ceil(reach * grid / heights)
-        total += int(grid.prod())
-    return rows, total
+    rows[:, :3], rows[1:, 3], rows[:, 4:7] = grids, ends[:-1], np.ceil(reach * grids / heights)
+    return rows, int(ends[-1])

@@ -17,9 +17,12 @@ from mtpcore.errors import MtpcoreError
 
 type FloatArray = npt.NDArray[np.float64]
 type IntArray = npt.NDArray[np.int32]
+type Numbers = npt.NDArray[np.int64]
 type Products = dict[int, dict[tuple[int, int], int]]
 
-WORKERS = 32  # threads that share an atom
+AHEAD = 2  # steps that entries are read before they are needed; those of a stage are a multiple
+WORKERS = 64  # threads that share the contractions of an atom, or of two side by side
+LOOK_AHEAD = 8  # entries of a sum among which the next is chosen
 LARGEST_INDEX = 2**16 - 1  # of a moment: two fit a word
 PRIME = 2**61 - 1
 
@@ -37,11 +40,11 @@ class Schedule:
     """Stages of sums, one after another.
 
     Attributes:
-        stages: Per stage: first step, number of steps, first worker's place in `pieces`, first fix and number of fixes.
+        stages: Per stage: first step, number of steps, first fix and number of fixes.
         pairs: Two indices of each entry, 16 bits each, shape (steps, WORKERS).
         factors: Factor of each entry; 0 where a worker has nothing to do, shape (steps, WORKERS).
-        ends: Whether the entry is the last of a piece, shape (steps, WORKERS).
-        pieces: Of each stage, where each worker's list of targets begins, and the targets; -1 - k is scratch place k.
+        targets: Where the sum that ends with an entry goes; -1: it goes on; -2 - k: scratch place k, shape (steps,
+            WORKERS).
         fixes: Rows put together from scratch: target, first place, number of places.
         scratch: Places needed.
     """
@@ -49,8 +52,7 @@ class Schedule:
     stages: IntArray
     pairs: npt.NDArray[np.uint32]
     factors: FloatArray
-    ends: npt.NDArray[np.bool_]
-    pieces: IntArray
+    targets: IntArray
     fixes: IntArray
     scratch: int
 
@@ -144,7 +146,7 @@ def contraction_program(potential: Potential) -> Tables:
         scalar_moment=np.array([numbers[m] for m in mapping], np.int32),
         forward=_schedule([stages[d] for d in sorted(stages)]),
         leaf_values=_schedule([[Row(numbers[t], _terms(leaf[t], numbers)) for t in leaf]]),
-        leaf_energy=_schedule([_gradient_rows(pairs)]),
+        leaf_energy=_schedule([_gradient_rows(pairs, moments)]),
         leaf_pairs=pairs,
         leaf_terms=terms,
         backward=_schedule(_backward_stages(inner, numbers)),
@@ -241,8 +243,8 @@ def _leaf_pairs(leaf: Products, numbers: Mapping[int, int], moments: int) -> tup
     return np.array(list(places), np.int32).reshape(-1, 2), np.array(terms, np.int32).reshape(-1, 3)
 
 
-def _gradient_rows(pairs: IntArray) -> list[Row]:
-    """Rows of d(sum of w_p M_left M_right)/dM; the second index of an entry is that of its pair's weight."""
+def _gradient_rows(pairs: IntArray, moments: int) -> list[Row]:
+    """Rows of d(sum of w_p M_left M_right)/dM of all M; the second index of an entry is that of its pair's weight."""
     terms: dict[int, list[tuple[int, int, float]]] = defaultdict(list)
     for place, (left, right) in enumerate(pairs.tolist()):
         if left == right:
@@ -250,29 +252,24 @@ def _gradient_rows(pairs: IntArray) -> list[Row]:
         else:
             terms[left].append((right, place, 1.0))
             terms[right].append((left, place, 1.0))
-    return [Row(target, terms[target]) for target in sorted(terms)]
+    return [Row(target, terms.get(target, [(0, 0, 0.0)])) for target in range(moments)]
 
 
 def _schedule(stages: Sequence[Sequence[Row]]) -> Schedule:
     """Deal the rows of each stage out to the workers."""
     heads: list[tuple[int, ...]] = []
-    pieces: list[int] = []
     fixes: list[tuple[int, int, int]] = []
     blocks = [_Block(stage) for stage in stages if stage]
     steps = 0
     for block in blocks:
-        heads.append((steps, block.steps, len(pieces), len(fixes), len(block.fixes)))
-        starts = np.cumsum([0, *map(len, block.targets)])[:-1] + len(pieces) + WORKERS
-        pieces += starts.tolist()
-        pieces += [target for targets in block.targets for target in targets]
+        heads.append((steps, block.steps, len(fixes), len(block.fixes)))
         fixes += block.fixes
         steps += block.steps
     return Schedule(
-        stages=np.array(heads, np.int32).reshape(-1, 5),
+        stages=np.array(heads, np.int32).reshape(-1, 4),
         pairs=_stack([b.pairs for b in blocks], np.uint32),
         factors=_stack([b.factors for b in blocks], np.float64),
-        ends=_stack([b.ends for b in blocks], np.bool_),
-        pieces=np.array(pieces, np.int32),
+        targets=_stack([b.targets for b in blocks], np.int32),
         fixes=np.array(fixes, np.int32).reshape(-1, 3),
         scratch=max([0, *(b.scratch for b in blocks)]),
     )
@@ -282,16 +279,56 @@ def _stack[T: np.generic](parts: list[npt.NDArray[T]], kind: type[T]) -> npt.NDA
     return np.concatenate([np.zeros((0, WORKERS), kind), *parts])
 
 
+def spread(
+    first: Numbers, second: Numbers, weights: FloatArray, schedule: Schedule, group: int
+) -> tuple[Numbers, Numbers, FloatArray]:
+    """Order the entries of each sum, and the factors of each, so that workers side by side read different banks.
+
+    Args:
+        first: Slots of the first factors, shape (steps, WORKERS).
+        second: Of the second.
+        weights: Of the products.
+        schedule: Says where sums and stages end.
+        group: Workers whose reads go together; as many slots lie side by side before the banks begin anew.
+
+    Returns:
+        The same three, in their new order.
+    """
+    first, second, weights = first.copy(), second.copy(), weights.copy()
+    stage_ends = schedule.stages[:, 0] + schedule.stages[:, 1] - 1
+    for worker in range(first.shape[1]):
+        begin = 0
+        for end in sorted({*np.flatnonzero(schedule.targets[:, worker] != -1).tolist(), *stage_ends.tolist()}):
+            if worker % group:
+                _spread_sum(first, second, weights, range(begin, end + 1), (worker, group))
+            begin = end + 1
+    return first, second, weights
+
+
+def _spread_sum(first: Numbers, second: Numbers, weights: FloatArray, steps: range, lane: tuple[int, int]) -> None:
+    """Order one sum of a worker by what the workers before it in its group read in the same steps."""
+    worker, group = lane
+    waiting = [(int(first[k, worker]), int(second[k, worker]), weights[k, worker]) for k in steps]
+    waiting += [(right, left, weight) for left, right, weight in waiting]  # the same with factors changed
+    peers = slice(worker - worker % group, worker)
+    for step in steps:
+        taken = [{int(slot) % group for slot in slots[step, peers]} for slots in (first, second)]
+        count = len(waiting) // 2
+        seen = [k for k in range(len(waiting)) if k % count < LOOK_AHEAD]
+        best = min(seen, key=lambda k: sum(waiting[k][side] % group in taken[side] for side in (0, 1)))
+        first[step, worker], second[step, worker], weights[step, worker] = waiting[best]
+        waiting = [entry for k, entry in enumerate(waiting) if k % count != best % count]
+
+
 class _Block:
     """One stage, dealt out."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         total = sum(len(row.terms) for row in rows)
-        self.steps = -(-total // WORKERS)
+        self.steps = -(-total // (WORKERS * AHEAD)) * AHEAD
         self.pairs = np.zeros((self.steps, WORKERS), np.uint32)
         self.factors = np.zeros((self.steps, WORKERS))
-        self.ends = np.zeros((self.steps, WORKERS), np.bool_)
-        self.targets: list[list[int]] = [[] for _ in range(WORKERS)]
+        self.targets = np.full((self.steps, WORKERS), -1, np.int32)
         self.fixes: list[tuple[int, int, int]] = []
         self.scratch = 0
         at = 0
@@ -310,6 +347,5 @@ class _Block:
             self.pairs[step, worker] = left | right << 16
             self.factors[step, worker] = factor
             if place == last or step == self.steps - 1:
-                self.ends[step, worker] = True
-                self.targets[worker].append(-1 - self.scratch if split else row.target)
+                self.targets[step, worker] = -2 - self.scratch if split else row.target
                 self.scratch += bool(split)
