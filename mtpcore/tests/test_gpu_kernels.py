@@ -205,26 +205,29 @@ def test_blocks_of_any_number_of_atoms_come_to_the_same() -> None:
 def test_workers_side_by_side_read_different_banks_and_every_sum_keeps_its_terms() -> None:
     schedule, group = contraction_program(new_potential(16, 4, min_dist=1.5, max_dist=5.0)).backward, 2
     first, second = (schedule.pairs & 0xFFFF).astype(np.int64), (schedule.pairs >> 16).astype(np.int64)
-    one, other, weights = spread(first, second, schedule.factors, schedule, group)
+    one, other, weights, targets = spread(first, second, schedule.factors, schedule, group)
 
-    def sums(left: np.ndarray, right: np.ndarray, factors: np.ndarray) -> list[list[tuple[float, ...]]]:
+    def sums(
+        left: np.ndarray, right: np.ndarray, factors: np.ndarray, ends: np.ndarray
+    ) -> list[list[tuple[float, ...]]]:
         """Terms of each sum, whatever their order."""
         found = []
         for worker in range(left.shape[1]):
             terms: list[tuple[float, ...]] = []
-            for step, target in enumerate(schedule.targets[:, worker]):
-                terms.append((*sorted((left[step, worker], right[step, worker])), factors[step, worker]))
+            for step, target in enumerate(ends[:, worker]):
+                if factors[step, worker]:
+                    terms.append((*sorted((left[step, worker], right[step, worker])), factors[step, worker]))
                 if target != -1:
                     found.append([*sorted(terms), (float(target),)])
                     terms = []
-        return found
+        return sorted(found)
 
     def clashes(left: np.ndarray, right: np.ndarray) -> int:
         """Reads beyond the first of a bank, of workers that read at once."""
         groups = np.concatenate([left, right]).reshape(-1, group) % group
         return int(sum(group - len(np.unique(banks)) for banks in groups))
 
-    assert sums(one, other, weights) == sums(first, second, schedule.factors)
+    assert sums(one, other, weights, targets) == sums(first, second, schedule.factors, schedule.targets)
     assert clashes(one, other) < 0.8 * clashes(first, second)
 
 

@@ -84,7 +84,7 @@ class Sites:
     ) -> list[Array]:
         """Entries and fixes on the card; slots are the numbers of moments and these offsets."""
         scratch = slots_of(self.tables, self.tile).scratch
-        slots = np.where(schedule.targets < -1, scratch - 2 - schedule.targets, schedule.targets + target)
+        targets = schedule.targets
         units = block_threads(self.tile) // WORKERS  # of what a thread works on, in a slot
         # A few steps more, which are read ahead but not used
         entries = np.zeros((len(schedule.pairs) + AHEAD, WORKERS), PRODUCT if is_product else WEIGHTED)
@@ -95,10 +95,11 @@ class Sites:
                 raise GpuError(
                     f"a product of moments counts {np.abs(weights).max():g} times, which kernels cannot hold"
                 )
-            first, second, weights = spread(first, second, weights, schedule, BANKS // units)
+            first, second, weights, targets = spread(first, second, weights, schedule, BANKS // units)
             own["right"] = second * units
         own["left"] = first * units
-        own["target"] = np.where(schedule.targets == -1, GOES_ON, slots * units)
+        slots = np.where(targets < -1, scratch - 2 - targets, targets + target)
+        own["target"] = np.where(targets == -1, GOES_ON, slots * units)
         own["weight"] = weights
         fixes = schedule.fixes + np.array([target, scratch, 0], np.int32)
         return [self.backend.xp.asarray(x) for x in (entries.ravel().view(np.float64), fixes.ravel())]

@@ -281,8 +281,8 @@ def _stack[T: np.generic](parts: list[npt.NDArray[T]], kind: type[T]) -> npt.NDA
 
 def spread(
     first: Numbers, second: Numbers, weights: FloatArray, schedule: Schedule, group: int
-) -> tuple[Numbers, Numbers, FloatArray]:
-    """Order the entries of each sum, and the factors of each, so that workers side by side read different banks.
+) -> tuple[Numbers, Numbers, FloatArray, IntArray]:
+    """Order the sums of each worker, their entries and the factors of these, so that neighbours read different banks.
 
     Args:
         first: Slots of the first factors, shape (steps, WORKERS).
@@ -292,36 +292,58 @@ def spread(
         group: Workers whose reads go together; as many slots lie side by side before the banks begin anew.
 
     Returns:
-        The same three, in their new order.
+        The same three and the targets, in their new order.
     """
-    first, second, weights = first.copy(), second.copy(), weights.copy()
-    stage_ends = schedule.stages[:, 0] + schedule.stages[:, 1] - 1
-    for worker in range(first.shape[1]):
-        begin = 0
-        for end in sorted({*np.flatnonzero(schedule.targets[:, worker] != -1).tolist(), *stage_ends.tolist()}):
-            if worker % group:
-                _spread_sum(first, second, weights, range(begin, end + 1), (worker, group))
-            begin = end + 1
-    return first, second, weights
+    first, second, weights, targets = first.copy(), second.copy(), weights.copy(), schedule.targets.copy()
+    for begin, steps, *_ in schedule.stages.tolist():
+        for worker in range(first.shape[1]):
+            if worker % group == 0:
+                continue
+            peers = slice(worker - worker % group, worker)
+            taken = [
+                [{slot % group for slot in slots[step, peers].tolist()} for slots in (first, second)]
+                for step in range(begin, begin + steps)
+            ]
+            own = slice(begin, begin + steps)
+            columns = [x[own, worker].tolist() for x in (first, second, weights, targets)]
+            order = _spread_sums(list(zip(*columns, strict=True)), taken, group)
+            first[own, worker], second[own, worker], weights[own, worker], targets[own, worker] = zip(
+                *order, strict=True
+            )
+    return first, second, weights, targets
 
 
-def _spread_sum(first: Numbers, second: Numbers, weights: FloatArray, steps: range, lane: tuple[int, int]) -> None:
-    """Order one sum of a worker by what the workers before it in its group read in the same steps."""
-    worker, group = lane
-    waiting = [(int(first[k, worker]), int(second[k, worker]), weights[k, worker]) for k in steps]
-    waiting += [(right, left, weight) for left, right, weight in waiting]  # the same with factors changed
-    peers = slice(worker - worker % group, worker)
-    for step in steps:
-        taken = [{int(slot) % group for slot in slots[step, peers]} for slots in (first, second)]
-        count = len(waiting) // 2
-        seen = [k for k in range(len(waiting)) if k % count < LOOK_AHEAD]
-        best = min(seen, key=lambda k: sum(waiting[k][side] % group in taken[side] for side in (0, 1)))
-        first[step, worker], second[step, worker], weights[step, worker] = waiting[best]
-        waiting = [entry for k, entry in enumerate(waiting) if k % count != best % count]
+type _Entry = tuple[int, int, float, int]  # slots of the factors, weight, target
+
+
+def _spread_sums(entries: list[_Entry], taken: list[list[set[int]]], group: int) -> list[_Entry]:
+    """The entries of a worker in a stage, ordered by what those before it in its group read in each step."""
+    ends = [k for k, entry in enumerate(entries) if entry[3] != -1]
+    sums = [entries[a + 1 : b + 1] for a, b in zip([-1, *ends], ends, strict=False)]
+    order: list[_Entry] = []
+    while sums:
+        candidates = sums[:LOOK_AHEAD]
+        chosen = min(candidates, key=lambda terms: _next(terms, taken[len(order)], group)[0])
+        sums.remove(chosen)
+        target, waiting = chosen[-1][3], list(chosen)
+        while waiting:
+            _, best, is_swapped = _next(waiting, taken[len(order)], group)
+            left, right, weight, _ = waiting.pop(best)
+            order.append((*((right, left) if is_swapped else (left, right)), weight, -1 if waiting else target))
+    return order + entries[len(order) :]  # what is left is idle
+
+
+def _next(entries: Sequence[_Entry], taken: list[set[int]], group: int) -> tuple[int, int, bool]:
+    """How many banks the best of the first entries shares with others, which it is, and whether its factors swap."""
+    return min(
+        ((slots[0] % group in taken[0]) + (slots[1] % group in taken[1]), k, is_swapped)
+        for k, (left, right, *_) in enumerate(entries[:LOOK_AHEAD])
+        for is_swapped, slots in ((False, (left, right)), (True, (right, left)))
+    )
 
 
 class _Block:
-    """One stage, dealt out."""
+    """One stage, dealt out: the longest sums first, each to one worker if any has room for it, else to several."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         total = sum(len(row.terms) for row in rows)
@@ -331,21 +353,31 @@ class _Block:
         self.targets = np.full((self.steps, WORKERS), -1, np.int32)
         self.fixes: list[tuple[int, int, int]] = []
         self.scratch = 0
-        at = 0
-        for row in rows:
-            self._deal(row, at)
-            at += len(row.terms)
+        self._free = [self.steps] * WORKERS
+        too_long = []
+        for row in sorted(rows, key=lambda row: -len(row.terms)):  # stable: in their order where as long
+            fitting = [(free, worker) for worker, free in enumerate(self._free) if free >= len(row.terms)]
+            if fitting:
+                self._deal(row.terms, row.target, min(fitting)[1])
+            else:
+                too_long.append(row)
+        for row in too_long:
+            self._share(row)
 
-    def _deal(self, row: Row, at: int) -> None:
-        """Put a row's terms at places ``at`` and on; worker w has places w * steps to (w + 1) * steps."""
-        last = at + len(row.terms) - 1
-        split = last // self.steps - at // self.steps
-        if split:
-            self.fixes.append((row.target, self.scratch, split + 1))
-        for place, (left, right, factor) in enumerate(row.terms, at):
-            worker, step = divmod(place, self.steps)
+    def _share(self, row: Row) -> None:
+        """Deal a row to those who have most room; its pieces are put together afterwards."""
+        first, terms = self.scratch, row.terms
+        while terms:
+            free, worker = max((free, -worker) for worker, free in enumerate(self._free))
+            self._deal(terms[:free], -2 - self.scratch, -worker)
+            self.scratch += 1
+            terms = terms[free:]
+        self.fixes.append((row.target, first, self.scratch - first))
+
+    def _deal(self, terms: Sequence[tuple[int, int, float]], target: int, worker: int) -> None:
+        begin = self.steps - self._free[worker]
+        for step, (left, right, factor) in enumerate(terms, begin):
             self.pairs[step, worker] = left | right << 16
             self.factors[step, worker] = factor
-            if place == last or step == self.steps - 1:
-                self.targets[step, worker] = -2 - self.scratch if split else row.target
-                self.scratch += bool(split)
+        self.targets[begin + len(terms) - 1, worker] = target
+        self._free[worker] -= len(terms)
