@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from gpu_checks import assert_equal, assert_like_the_core, graded, system
-from gpu_motion import argyrodite, motion_of
+from gpu_motion import argyrodite, motion_of, total_energies
 from helpers import Structure, random_cell
 from native import random_native, shuffled, solid_potential, with_random_active_set
 from nvrtc import compile_for, nvrtc
@@ -242,3 +242,34 @@ def test_a_batch_renews_most_of_its_lists_in_the_same_steps() -> None:
     steps = np.flatnonzero(renewed)
     assert len(steps) >= 3
     assert (steps % RENEW_EVERY == 0).mean() > 0.6
+
+
+# ------------------------------------------------------------------ mixed precision
+
+
+@pytest.mark.parametrize("level", [8, 16])
+def test_mixed_precision_errs_by_a_millionth(level: int) -> None:
+    potential, systems = graded(level), [system(random_cell(n, 3, seed=n)) for n in (12, 30)]
+    exact = GpuEngine(potential, BACKEND).evaluate(systems)
+    mixed = GpuEngine(potential, BACKEND, precision="mixed").evaluate(systems)
+    for one, other in zip(mixed, exact, strict=True):
+        error = np.abs(one.forces - other.forces).max() / np.abs(other.forces).max()
+        assert 1e-9 < error < 1e-6
+        assert abs(one.energy - other.energy) < 1e-6 * np.abs(other.site_energies).sum()
+        assert_equal(one.virial, other.virial, 1e-6)
+    assert np.array_equal(
+        np.round(mixed[0].forces.sum(axis=0) * 2.0**43), [0, 0, 0]
+    )  # whole numbers, as in double precision
+
+
+def test_mixed_precision_leaves_grades_alone_and_conserves_energy() -> None:
+    potential = with_random_active_set(solid_potential(8))
+    found = []
+    for precision in ("double", "mixed"):
+        motion = motion_of(Sites(BACKEND, potential, precision=precision), timestep=0.001)  # type: ignore[arg-type]
+        grades = motion.grades()[0]
+        energies = total_energies(motion, every=10, count=20)
+        found.append((grades, np.ptp(energies)))
+    (grades, spread_of_energy), (others, spread_of_mixed) = found
+    assert np.array_equal(grades, others)
+    assert spread_of_mixed < 1.2 * spread_of_energy

@@ -125,51 +125,69 @@ DEVICE unsigned high_product(unsigned a, unsigned b) { return __umulhi(a, b); }
 #endif
 
 // Numbers side by side, which are loaded and stored together.
-template <int kCount>
-struct ALIGNED(8 * kCount) Numbers {
-  double of[kCount];
+template <class T, int kCount>
+struct ALIGNED(sizeof(T) * kCount) Numbers {
+  T of[kCount];
 };
 
 // Places of them in shared memory.
 #ifdef MTP_EMULATED
-template <int kCount>
+template <class T, int kCount>
 class SharedPlaces {
  public:
-  explicit SharedPlaces(double* begin) : begin_(begin) {}
-  Numbers<kCount> get(unsigned place) const { return *at(place); }
-  void put(unsigned place, const Numbers<kCount>& value) const { *at(place) = value; }
+  explicit SharedPlaces(T* begin) : begin_(begin) {}
+  Numbers<T, kCount> get(unsigned place) const { return *at(place); }
+  void put(unsigned place, const Numbers<T, kCount>& value) const { *at(place) = value; }
 
  private:
-  Numbers<kCount>* at(unsigned place) const { return reinterpret_cast<Numbers<kCount>*>(begin_ + kCount * place); }
-  double* begin_;
+  Numbers<T, kCount>* at(unsigned place) const { return reinterpret_cast<Numbers<T, kCount>*>(begin_ + kCount * place); }
+  T* begin_;
 };
 #else
+DEVICE Numbers<double, 2> load_shared(unsigned at, Numbers<double, 2> value) {
+  asm volatile("ld.shared.v2.f64 {%0, %1}, [%2];" : "=d"(value.of[0]), "=d"(value.of[1]) : "r"(at) : "memory");
+  return value;
+}
+DEVICE Numbers<double, 1> load_shared(unsigned at, Numbers<double, 1> value) {
+  asm volatile("ld.shared.f64 %0, [%1];" : "=d"(value.of[0]) : "r"(at) : "memory");
+  return value;
+}
+DEVICE Numbers<float, 2> load_shared(unsigned at, Numbers<float, 2> value) {
+  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(value.of[0]), "=f"(value.of[1]) : "r"(at) : "memory");
+  return value;
+}
+DEVICE Numbers<float, 1> load_shared(unsigned at, Numbers<float, 1> value) {
+  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(value.of[0]) : "r"(at) : "memory");
+  return value;
+}
+DEVICE void store_shared(unsigned at, const Numbers<double, 2>& value) {
+  asm volatile("st.shared.v2.f64 [%0], {%1, %2};" ::"r"(at), "d"(value.of[0]), "d"(value.of[1]) : "memory");
+}
+DEVICE void store_shared(unsigned at, const Numbers<double, 1>& value) {
+  asm volatile("st.shared.f64 [%0], %1;" ::"r"(at), "d"(value.of[0]) : "memory");
+}
+DEVICE void store_shared(unsigned at, const Numbers<float, 2>& value) {
+  asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(at), "f"(value.of[0]), "f"(value.of[1]) : "memory");
+}
+DEVICE void store_shared(unsigned at, const Numbers<float, 1>& value) {
+  asm volatile("st.shared.f32 [%0], %1;" ::"r"(at), "f"(value.of[0]) : "memory");
+}
 // The compiler needs twice as many instructions for an address if it knows where it comes from.
-template <int kCount>
+template <class T, int kCount>
 class SharedPlaces {
  public:
-  __device__ explicit SharedPlaces(double* begin) : begin_(static_cast<unsigned>(__cvta_generic_to_shared(begin))) {
+  __device__ explicit SharedPlaces(T* begin) : begin_(static_cast<unsigned>(__cvta_generic_to_shared(begin))) {
     asm volatile("" : "+r"(begin_));
   }
-  __device__ Numbers<kCount> get(unsigned place) const {
-    Numbers<kCount> value;
-    if constexpr (kCount == 2)
-      asm volatile("ld.shared.v2.f64 {%0, %1}, [%2];" : "=d"(value.of[0]), "=d"(value.of[1]) : "r"(at(place)) : "memory");
-    else
-      asm volatile("ld.shared.f64 %0, [%1];" : "=d"(value.of[0]) : "r"(at(place)) : "memory");
-    return value;
-  }
-  __device__ void put(unsigned place, const Numbers<kCount>& value) const {
-    if constexpr (kCount == 2)
-      asm volatile("st.shared.v2.f64 [%0], {%1, %2};" ::"r"(at(place)), "d"(value.of[0]), "d"(value.of[1]) : "memory");
-    else
-      asm volatile("st.shared.f64 [%0], %1;" ::"r"(at(place)), "d"(value.of[0]) : "memory");
-  }
+  __device__ Numbers<T, kCount> get(unsigned place) const { return load_shared(at(place), Numbers<T, kCount>()); }
+  __device__ void put(unsigned place, const Numbers<T, kCount>& value) const { store_shared(at(place), value); }
 
  private:
   __device__ unsigned at(unsigned place) const {
     unsigned address;
-    asm("mad.lo.u32 %0, %1, %2, %3;" : "=r"(address) : "r"(place), "n"(8 * kCount), "r"(begin_));
+    asm("mad.lo.u32 %0, %1, %2, %3;"
+        : "=r"(address)
+        : "r"(place), "n"(static_cast<int>(sizeof(T)) * kCount), "r"(begin_));
     return address;
   }
   unsigned begin_;
@@ -198,8 +216,9 @@ struct Place {
   double x, y, z, species;
 };
 DEVICE Place place_of(const double* places, int i) {
-  const Numbers<2>* both = reinterpret_cast<const Numbers<2>*>(places) + 2 * static_cast<long long>(i);
-  const Numbers<2> xy = both[0], rest = both[1];
+  using Pair = Numbers<double, 2>;
+  const Pair* both = reinterpret_cast<const Pair*>(places) + 2 * static_cast<long long>(i);
+  const Pair xy = both[0], rest = both[1];
   return {xy.of[0], xy.of[1], rest.of[0], rest.of[1]};
 }
 

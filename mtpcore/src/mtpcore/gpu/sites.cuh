@@ -22,25 +22,25 @@ constexpr int kForceShares = 4;   // in which what an atom's neighbours push it 
 // or dE/df, the radial polynomials and the species. Its powers (1, then those of y and z) are kept for a while.
 CONSTANT int largest(int a, int b) { return a > b ? a : b; }
 constexpr int kEven = kRadial + kRadial % 2, kUnit = kEven, kInverse = kUnit + 3, kSlope = kUnit + 4;
-constexpr int kKindAt = kRadial + kRadialSize;
+constexpr int kKindAt = kRadial + kRadialSize, kAway = 3 * sizeof(long long) / sizeof(Real);
 constexpr int kPowers = (1 + 2 * kDegree) | 1;
 
-// Shared memory begins with slots of a number for each of the block's atoms: moments, adjoints, pieces of sums, leaves.
+// What is kept in shared memory is `Real`, a double or, in mixed precision, a float; places, distances, radial functions,
+// forces and sums over atoms are doubles or whole numbers in either case. It begins with slots of a number for each of the block's atoms: moments, adjoints, pieces of sums, leaves.
 // An entry of a sum says which slots are multiplied, by what, and at the sum's end where it goes, in units of what a
 // thread works on. Sums of products of moments have whole weights.
 constexpr unsigned kGoesOn = 0xffffu;
 struct ALIGNED(8) Product {
   unsigned factors, target_and_weight;  // 16 bits each, the first the lower
   DEVICE_MEMBER unsigned target() const { return target_and_weight & 0xffffu; }
-  DEVICE_MEMBER double weight() const { return static_cast<double>(static_cast<int>(target_and_weight) >> 16); }
+  DEVICE_MEMBER Real weight() const { return static_cast<Real>(static_cast<int>(target_and_weight) >> 16); }
 };
 struct ALIGNED(16) Weighted {
   unsigned factor, where;
   double by;
   DEVICE_MEMBER unsigned target() const { return where; }
-  DEVICE_MEMBER double weight() const { return by; }
 };
-using Side = Numbers<kSide>;
+using Side = Numbers<Real, kSide>;
 struct Radial {
   double value[kRadialSize], slope[kRadialSize];
 };
@@ -69,16 +69,17 @@ DEVICE void radial_basis(double r, double min_dist, double max_dist, double scal
 // Where a block keeps what; leaves only where they are held one by one. Powers of neighbours lie where later the adjoints
 // and the scratch places are.
 struct Shared {
-  double *moment, *record, *power, *adjoint, *scratch, *energy;
+  Real *moment, *record, *power, *adjoint, *scratch;
+  double* energy;
   unsigned short* pair;
   int* offset;
   unsigned* mask;
   DEVICE_MEMBER Shared(double* memory, int leaves, int capacity) {
-    moment = memory;
+    moment = reinterpret_cast<Real*>(memory);
     power = adjoint = moment + kMoments * kTile;
     scratch = moment + kScratchSlot * kTile;
     record = moment + (kLeafSlot + leaves + leaves % 2) * kTile;  // at a multiple of 16 bytes
-    energy = record + kRecord * kThreads;
+    energy = reinterpret_cast<double*>(record + kRecord * kThreads);
     offset = reinterpret_cast<int*>(energy + kEnergyShares * kTile);
     mask = reinterpret_cast<unsigned*>(offset + kTile + 1);
     pair = reinterpret_cast<unsigned short*>(mask + kTile * ((capacity + 31) / 32));
@@ -86,52 +87,52 @@ struct Shared {
 };
 
 template <int kCount>
-DEVICE void read_pairs(const double* from, double* to) {
+DEVICE void read_pairs(const Real* from, Real* to) {
   UNROLL
   for (int k = 0; k < kCount / 2; ++k) {
-    const Numbers<2> pair = reinterpret_cast<const Numbers<2>*>(from)[k];
+    const Numbers<Real, 2> pair = reinterpret_cast<const Numbers<Real, 2>*>(from)[k];
     to[2 * k] = pair.of[0];
     to[2 * k + 1] = pair.of[1];
   }
 }
-DEVICE Side* slot_of(double* array, int slot) { return reinterpret_cast<Side*>(array + slot * kTile); }
+DEVICE Side* slot_of(Real* array, int slot) { return reinterpret_cast<Side*>(array + slot * kTile); }
 
 // Sums that several workers share: slot = [what is there +] the sum of their pieces.
 template <bool kAdd>
-DEVICE void join_pieces(const Stage& stage, const int* fixes, double* slots) {
+DEVICE void join_pieces(const Stage& stage, const int* fixes, Real* slots) {
   if (stage.fixes == 0) return;
   phase([&](int t) {
     const int atom = t % kTile;
     for (int f = t / kTile; f < stage.fixes; f += kAtomThreads) {
       const int* fix = fixes + 3 * (stage.first_fix + f);
-      double sum = kAdd ? slots[fix[0] * kTile + atom] : 0.0;
+      Real sum = kAdd ? slots[fix[0] * kTile + atom] : Real(0);
       for (int k = 0; k < fix[2]; ++k) sum += slots[(fix[1] + k) * kTile + atom];
       slots[fix[0] * kTile + atom] = sum;
     }
   });
 }
 
-DEVICE Side term_of(const Product& entry, const SharedPlaces<kSide>& slots) {
+DEVICE Side term_of(const Product& entry, const SharedPlaces<Real, kSide>& slots) {
   Side left = slots.get(entry.factors & 0xffffu);
   const Side right = slots.get(entry.factors >> 16);
-  const double weight = entry.weight();
+  const Real weight = entry.weight();
   UNROLL
   for (int x = 0; x < kSide; ++x) left.of[x] *= weight * right.of[x];
   return left;
 }
-DEVICE Side term_of(const Weighted& entry, const SharedPlaces<kSide>& slots) {
+DEVICE Side term_of(const Weighted& entry, const SharedPlaces<Real, kSide>& slots) {
   Side term = slots.get(entry.factor);
   UNROLL
-  for (int x = 0; x < kSide; ++x) term.of[x] *= entry.by;
+  for (int x = 0; x < kSide; ++x) term.of[x] *= static_cast<Real>(entry.by);
   return term;
 }
 
 // Sums, each put into its slot [added to what is there]. Entries are read kAhead steps ahead: the steps of a stage are a
 // multiple of these, and there are kAhead more at the end.
 template <bool kAdd, class Entry>
-DEVICE void run_stage(const Stage& stage, const Entry* entries, const int* fixes, double* slots) {
+DEVICE void run_stage(const Stage& stage, const Entry* entries, const int* fixes, Real* slots) {
   phase([&](int t) {
-    const SharedPlaces<kSide> own(slots + t % kSides * kSide);
+    const SharedPlaces<Real, kSide> own(slots + t % kSides * kSide);
     const Entry* entry = entries + stage.first_step * kWorkers + t / kSides;
     Side sum = {};
     Entry ahead[kAhead];
@@ -162,9 +163,8 @@ DEVICE void run_stage(const Stage& stage, const Entry* entries, const int* fixes
 
 // dE/df (pull) and dE/d(unit vector) of one neighbour, from dE/d(basic moments).
 #define ADJOINT(moment) adjoint[(moment) * kTile]
-DEVICE void pull_back(const double* adjoint, double x, double y, double z, const double* f, double* pull,
-                      double* gradient) {
-  double gx = 0.0, gy = 0.0, gz = 0.0;
+DEVICE void pull_back(const Real* adjoint, Real x, Real y, Real z, const Real* f, Real* pull, Real* gradient) {
+  Real gx = 0, gy = 0, gz = 0;
   PULL_BACK
   gradient[0] = gx;
   gradient[1] = gy;
@@ -254,7 +254,7 @@ DEVICE void fill_records(const Sites& in, const Shared& s, int part) {
     Radial q;
     radial_basis(r, in.min_dist, in.max_dist, in.scaling, &q);
     const int kinds = static_cast<int>(from.species) * kSpecies + static_cast<int>(to.species);
-    double* record = s.record + t * kRecord;
+    Real* record = s.record + t * kRecord;
     const double* coefficient = in.radial + kinds;
     UNROLL_BY(2)
     for (int mu = 0; mu < kRadial; ++mu) {
@@ -265,19 +265,19 @@ DEVICE void fill_records(const Sites& in, const Shared& s, int part) {
         value += c * q.value[k];
         slope += c * q.slope[k];
       }
-      record[mu] = value;
-      record[kSlope + mu] = slope;
+      record[mu] = static_cast<Real>(value);
+      record[kSlope + mu] = static_cast<Real>(slope);
     }
-    record[kInverse] = inverse;
+    record[kInverse] = static_cast<Real>(inverse);
     const double unit[3] = {d.x * inverse, d.y * inverse, d.z * inverse};
-    for (int axis = 0; axis < 3; ++axis) record[kUnit + axis] = unit[axis];
+    for (int axis = 0; axis < 3; ++axis) record[kUnit + axis] = static_cast<Real>(unit[axis]);
     if (!kWithPowers) return;
-    double* powers = s.power + t * kPowers;
-    powers[0] = 1.0;
+    Real* powers = s.power + t * kPowers;
+    powers[0] = 1;
     for (int axis = 0; axis < 2; ++axis) {
       double power = 1.0;
       UNROLL
-      for (int k = 1; k <= kDegree; ++k) powers[axis * kDegree + k] = power *= unit[1 + axis];
+      for (int k = 1; k <= kDegree; ++k) powers[axis * kDegree + k] = static_cast<Real>(power *= unit[1 + axis]);
     }
   });
 }
@@ -300,19 +300,19 @@ DEVICE void add_moments(const Shared& s, int part) {
     UNROLL
     for (int round = 0; round < kRounds; ++round) {
       const Column column = kColumnTable[t % kAtomThreads + round * kAtomThreads];
-      double sum[kDegree + 1][kRadial];
+      Real sum[kDegree + 1][kRadial];
       UNROLL
       for (int k = 0; k <= kDegree; ++k) {
         UNROLL
         for (int mu = 0; mu < kRadial; ++mu)
           if (is_needed(round, k, mu))
-            sum[k][mu] = part > 0 && mu < column.radial[k] ? s.moment[(column.basic[k] + mu) * kTile + a] : 0.0;
+            sum[k][mu] = part > 0 && mu < column.radial[k] ? s.moment[(column.basic[k] + mu) * kTile + a] : Real(0);
       }
-      const double *record = s.record + begin * kRecord, *y = s.power + begin * kPowers + column.y,
-                   *z = s.power + begin * kPowers + column.z;
+      const Real *record = s.record + begin * kRecord, *y = s.power + begin * kPowers + column.y,
+                 *z = s.power + begin * kPowers + column.z;
       UNROLL_BY(2)
       for (int p = begin; p < end; ++p) {
-        double own[kUnit + 2], value = *y * *z;
+        Real own[kUnit + 2], value = *y * *z;
         read_pairs<kUnit + 2>(record, own);
         UNROLL
         for (int k = 0; k <= kDegree; ++k) {
@@ -352,8 +352,8 @@ DEVICE void contract(const Sites& in, const Shared& s) {
       const Side leaves = *adjoint;
       UNROLL
       for (int x = 0; x < kSide; ++x) {
-        sum.of[x] += moment.of[x] * (own + 0.5 * leaves.of[x]);
-        adjoint->of[x] = own + leaves.of[x];
+        sum.of[x] += static_cast<Real>(moment.of[x] * (own + 0.5 * leaves.of[x]));
+        adjoint->of[x] = static_cast<Real>(own + leaves.of[x]);
       }
     }
     *slot_of(s.scratch + first, t / kSides) = sum;
@@ -377,12 +377,12 @@ DEVICE void pull_forces(const Sites& in, const Shared& s, int part, long long* f
   phase([&](int t) {
     const int p = part * kThreads + t;
     if (p >= s.offset[kTile]) return;
-    double* record = s.record + t * kRecord;
+    Real* record = s.record + t * kRecord;
     const int a = tile_atom(s.pair[p]);
-    double own[kSlope + kEven], pull[kRadial], gradient[3];
+    Real own[kSlope + kEven], pull[kRadial], gradient[3];
     read_pairs<kSlope + kEven>(record, own);
     const double inverse = own[kInverse], unit[3] = {own[kUnit], own[kUnit + 1], own[kUnit + 2]};
-    pull_back(s.adjoint + a, unit[0], unit[1], unit[2], own, pull, gradient);
+    pull_back(s.adjoint + a, own[kUnit], own[kUnit + 1], own[kUnit + 2], own, pull, gradient);
     double along = 0.0;
     UNROLL
     for (int mu = 0; mu < kRadial; ++mu) along += pull[mu] * own[kSlope + mu];
@@ -398,7 +398,7 @@ DEVICE void pull_forces(const Sites& in, const Shared& s, int part, long long* f
       const long long whole = to_integer(g * kForceUnit);
       add_integer(&force[3 * static_cast<long long>(j) + d], -whole);
       reinterpret_cast<long long*>(record)[d] = whole;
-      record[3 + d] = unit[d] / inverse;
+      record[kAway + d] = static_cast<Real>(unit[d] / inverse);
     }
   });
 }
@@ -428,8 +428,8 @@ DEVICE void sum_up(const Sites& in, const Shared& s, int part, double* site_ener
         double* own = &virial[6 * static_cast<long long>(i) + what];
         double sum = part > 0 ? *own : 0.0;
         for (int p = part_begin(s, a, part); p < end; ++p) {
-          const double* record = s.record + p * kRecord;
-          sum -= static_cast<double>(reinterpret_cast<const long long*>(record)[row]) / kForceUnit * record[3 + column];
+          const Real* record = s.record + p * kRecord;
+          sum -= static_cast<double>(reinterpret_cast<const long long*>(record)[row]) / kForceUnit * record[kAway + column];
         }
         *own = sum;
       }
@@ -470,9 +470,9 @@ DEVICE void pull_rows(const Sites& in, const Shared& s, int part) {
   phase([&](int t) {
     const int p = part * kThreads + t;
     if (p >= s.offset[kTile]) return;
-    double* record = s.record + t * kRecord;
+    Real* record = s.record + t * kRecord;
     const int a = tile_atom(s.pair[p]);
-    double own[kSlope], pull[kRadial], gradient[3];
+    Real own[kSlope], pull[kRadial], gradient[3];
     read_pairs<kSlope>(record, own);
     pull_back(s.adjoint + a, own[kUnit], own[kUnit + 1], own[kUnit + 2], own, pull, gradient);
     Radial q;
@@ -480,8 +480,8 @@ DEVICE void pull_rows(const Sites& in, const Shared& s, int part) {
     const unsigned entry = listed_entry(in, atom_at(in, block_index() * kTile + a), s.pair[p]);
     for (int mu = 0; mu < kRadial; ++mu) record[mu] = pull[mu];
     UNROLL
-    for (int k = 0; k < kRadialSize; ++k) record[kRadial + k] = q.value[k];
-    record[kKindAt] = in.places[4 * static_cast<long long>(atom_of(entry)) + 3];
+    for (int k = 0; k < kRadialSize; ++k) record[kRadial + k] = static_cast<Real>(q.value[k]);
+    record[kKindAt] = static_cast<Real>(in.places[4 * static_cast<long long>(atom_of(entry)) + 3]);
   });
 }
 
@@ -531,7 +531,7 @@ KERNEL(site_rows, BOUNDS,
         double* own = &rows[static_cast<long long>(at) * kDepth + place];
         double sum = *own;
         for (int p = part_begin(s, a, part); p < end; ++p) {
-          const double* record = s.record + p * kRecord;
+          const Real* record = s.record + p * kRecord;
           if (static_cast<int>(record[kKindAt]) == kind) sum += record[mu] * record[kRadial + k];
         }
         *own = sum;

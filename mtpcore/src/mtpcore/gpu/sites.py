@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,12 @@ from mtpcore.engine import Evaluation
 from mtpcore.errors import InvalidStructureError, MtpcoreError
 
 from .backend import Array, Backend, GpuError
-from .source import MOST, block_threads, default_tile, shared_bytes, sites_source, slots_of
+from .source import DOUBLE, FLOAT, MOST, block_threads, default_tile, shared_bytes, sites_source, slots_of
 from .systems import Batch, NeighborLists, System, common_kernels
 from .tables import AHEAD, WORKERS, Schedule, Tables, contraction_program, spread
 
 type FloatArray = npt.NDArray[np.float64]
+type Precision = Literal["double", "mixed"]
 
 GRADE_TILE, GRADE_THREADS = 8, 128  # as in sites.cuh
 ROWS_AT_ONCE = 4096  # atoms whose rows of derivatives are held at a time
@@ -35,6 +36,8 @@ class Sites:
     Args:
         backend: Where.
         potential: A trained potential.
+        precision: ``double``; or ``mixed``: moments and what is derived from them are single-precision numbers, while
+            distances, radial functions, sums of forces and energies and grades stay as they are.
         tile: Atoms that a block of threads works on, 1, 2, 4 or 8; None: as shared memory allows.
 
     Raises:
@@ -42,12 +45,18 @@ class Sites:
             than kernels can hold.
     """
 
-    def __init__(self, backend: Backend, potential: Potential, *, tile: int | None = None) -> None:
+    def __init__(
+        self, backend: Backend, potential: Potential, *, precision: Precision = "double", tile: int | None = None
+    ) -> None:
         self.backend, self.potential, self.tables = backend, potential, contraction_program(potential)
-        self.tile = tile or default_tile(self.tables, 96)
+        self._word = FLOAT if precision == "mixed" else DOUBLE
+        self.tile = tile or default_tile(self.tables, 96, self._word)
         if shared_bytes(self.tables, self.tile, 96, rows=True) > MOST:
             raise GpuError(f"a potential of {self.tables.moments} moments does not fit a GPU's shared memory")
         self.kernels = backend.compile(sites_source(self.tables, self.tile))
+        self._forces = self.kernels
+        if precision == "mixed":
+            self._forces = backend.compile(sites_source(self.tables, self.tile, FLOAT))
         xp = backend.xp
         radial = potential.radial_coeffs.transpose(2, 3, 0, 1)
         energies, weights = _leaf_weights(self.tables, potential.moment_coeffs)
@@ -95,7 +104,7 @@ class Sites:
                 raise GpuError(
                     f"a product of moments counts {np.abs(weights).max():g} times, which kernels cannot hold"
                 )
-            first, second, weights, targets = spread(first, second, weights, schedule, BANKS // units)
+            first, second, weights, targets = spread(first, second, weights, schedule, self._side_by_side // units)
             own["right"] = second * units
         own["left"] = first * units
         slots = np.where(targets < -1, scratch - 2 - targets, targets + target)
@@ -110,14 +119,20 @@ class Sites:
             *(*self._coefficients, *self._sums),
         ]
 
+    @property
+    def _side_by_side(self) -> int:
+        """Threads whose reads of two numbers go together."""
+        return BANKS * DOUBLE // self._word
+
     def _launch(self, name: str, lists: NeighborLists, count: int, arguments: list[Any], *, rows: bool) -> None:
-        shared = shared_bytes(self.tables, self.tile, lists.capacity, rows=rows)
+        kernels, word = (self.kernels, DOUBLE) if rows else (self._forces, self._word)
+        shared = shared_bytes(self.tables, self.tile, lists.capacity, word=word, rows=rows)
         if shared > MOST:
             raise GpuError(
                 f"lists of {lists.capacity} neighbours and {self.tables.moments} moments need {shared} bytes of shared "
                 f"memory; a block has {MOST}: is the structure compressed, or the cutoff very long?"
             )
-        self.kernels.launch(name, -(-count // self.tile), block_threads(self.tile), arguments, shared=shared)
+        kernels.launch(name, -(-count // self.tile), block_threads(self.tile), arguments, shared=shared)
 
     def add_forces(self, batch: Batch, lists: NeighborLists, out: "SiteResults", *, virial: bool) -> None:
         """Set the site energies, add the forces in units of 1/FORCE_UNIT eV/angstrom, raise flags."""
@@ -246,12 +261,15 @@ class GpuEngine:
     Args:
         potential: A trained potential.
         backend: Where.
+        precision: See `Sites`.
         tile: See `Sites`.
     """
 
-    def __init__(self, potential: Potential, backend: Backend, *, tile: int | None = None) -> None:
+    def __init__(
+        self, potential: Potential, backend: Backend, *, precision: Precision = "double", tile: int | None = None
+    ) -> None:
         self._backend = backend
-        self.sites = Sites(backend, potential, tile=tile)
+        self.sites = Sites(backend, potential, precision=precision, tile=tile)
         self._common = common_kernels(backend)
 
     def _lists(self, systems: Sequence[System]) -> tuple[Batch, NeighborLists]:

@@ -14,6 +14,7 @@ MOST = 226 * 1024  # shared memory that a block can have (compute capability 9.0
 TOGETHER, OWN = 228 * 1024, 1024  # what all blocks of a multiprocessor have, and what each needs besides
 WARP, CAPACITY = 32, 64  # threads; neighbours in a list, mostly
 ENERGY_SHARES = 8  # as in sites.cuh
+DOUBLE, FLOAT = 8, 4  # bytes of a number in shared memory
 
 
 @cache
@@ -27,28 +28,35 @@ def common_source() -> str:
     return _joined("", ["lists.cuh", "motion.cuh"])
 
 
-def sites_source(tables: Tables, tile: int) -> str:
+def sites_source(tables: Tables, tile: int, word: int = DOUBLE) -> str:
     """Kernels of a potential's energies, forces and grades.
 
     Args:
         tables: Its contraction tables.
         tile: Atoms a block works on.
+        word: Bytes of a number in shared memory: `DOUBLE`, or `FLOAT` in mixed precision.
     """
-    return _joined(_constants(tables, tile), ["sites.cuh"])
+    return _joined(_constants(tables, tile, word), ["sites.cuh"])
 
 
-def shared_bytes(tables: Tables, tile: int, capacity: int, *, rows: bool = False) -> int:
+def shared_bytes(tables: Tables, tile: int, capacity: int, *, word: int = DOUBLE, rows: bool = False) -> int:
     """Shared memory of a block, as `Shared` of sites.cuh lays it out.
 
     Args:
         tables: Of the potential.
         tile: Atoms a block works on.
         capacity: Of a neighbour list.
+        word: Bytes of a number.
         rows: Of the kernel for rows of derivatives; else of that for forces.
     """
-    slots = slots_of(tables, tile).leaf + (even(tables.leaves) if rows else 0) + ENERGY_SHARES
-    doubles = tile * slots + _record(tables) * block_threads(tile)
-    return 8 * doubles + 4 * (tile + 1 + tile * -(-capacity // 32)) + 2 * tile * capacity
+    slots = slots_of(tables, tile).leaf + (even(tables.leaves) if rows else 0)
+    numbers = tile * slots + _record(tables) * block_threads(tile)
+    return (
+        word * numbers
+        + DOUBLE * ENERGY_SHARES * tile
+        + 4 * (tile + 1 + tile * -(-capacity // 32))
+        + 2 * tile * capacity
+    )
 
 
 def even(number: int) -> int:
@@ -93,10 +101,12 @@ def block_threads(tile: int) -> int:
     return WORKERS * max(1, tile // 2)
 
 
-def default_tile(tables: Tables, capacity: int) -> int:
+def default_tile(tables: Tables, capacity: int, word: int = DOUBLE) -> int:
     """Atoms a block works on: as many as leave about as many threads side by side as any other number does."""
     tiles = TILES if tables.moments > FEW_MOMENTS else FEW_TILES
-    warps = {tile: _resident_warps(shared_bytes(tables, tile, capacity), block_threads(tile)) for tile in tiles}
+    warps = {
+        tile: _resident_warps(shared_bytes(tables, tile, capacity, word=word), block_threads(tile)) for tile in tiles
+    }
     enough = 0.95 * max(warps.values())
     return next((tile for tile in tiles if warps[tile] >= enough), 1)
 
@@ -121,12 +131,12 @@ def _joined(head: str, names: list[str]) -> str:
     return "\n".join(line for line in lines if not line.startswith(('#include "', "#pragma once"))) + "\n"
 
 
-def _constants(tables: Tables, tile: int) -> str:
+def _constants(tables: Tables, tile: int, word: int) -> str:
     slots = slots_of(tables, tile)
     whole = {
         "kTile": tile,
         "kWorkers": WORKERS,
-        "kBlocks": _resident_blocks(shared_bytes(tables, tile, CAPACITY), block_threads(tile)),
+        "kBlocks": _resident_blocks(shared_bytes(tables, tile, CAPACITY, word=word), block_threads(tile)),
         "kSpecies": tables.species,
         "kRadialSize": tables.radial_size,
         "kRadial": tables.radial,
@@ -145,7 +155,8 @@ def _constants(tables: Tables, tile: int) -> str:
         "kBackwardStages": len(tables.backward.stages),
         "kLeafValueStages": len(tables.leaf_values.stages),
     }
-    lines = [f"constexpr int {name} = {value};" for name, value in whole.items()]
+    lines = [f"using Real = {'float' if word == FLOAT else 'double'};"]
+    lines += [f"constexpr int {name} = {value};" for name, value in whole.items()]
     lines += [
         _column_table(tables, block_threads(tile) // tile),
         "struct Stage {\n  int first_step, steps, first_fix, fixes;\n};",
@@ -244,7 +255,7 @@ def pull_back(tables: Tables) -> list[str]:
             out.next(f"plane_f{mu}", "x", out.value(f"line_f{mu}"))
     sums = [f"{kind}_f{mu}" for mu in functions for kind in ("plane", "line")]
     names = ["plane", "line", "line_y", "line_z", "s", "ds", "q", "dq", *sums]
-    return [f"double {', '.join(names)};", *out.lines, *(f"pull[{mu}] = plane_f{mu};" for mu in functions)]
+    return [f"Real {', '.join(names)};", *out.lines, *(f"pull[{mu}] = plane_f{mu};" for mu in functions)]
 
 
 def _add_column(out: _Horner, tables: Tables, a: int, b: int) -> None:
