@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .errors import MtpcoreError
 from .lammps_script import run_script, write_data
@@ -51,12 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--levels", type=int, nargs="+", default=list(LEVELS), help="even, 2 to 28")
     parser.add_argument("--repeats", type=int, default=5, help="the least of so many times counts")
     parser.add_argument("--gpu", action="store_true", help="whole steps of molecular dynamics on an NVIDIA GPU instead")
+    parser.add_argument("--mixed", action="store_true", help="on the GPU, moments in single precision")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print level by level."""
     if options.gpu:
-        return _run_gpu(options.levels)
+        return _run_gpu(options.levels, "mixed" if options.mixed else "double")
     print(f"{'level':>5} {'parameters':>10} {'mtpcore':>10} {'motep':>10} {'ratio':>7}")  # noqa: T201
     print(f"{'':16} {'us/atom':>10} {'us/atom':>10}")  # noqa: T201
     for level in options.levels:
@@ -64,16 +65,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_gpu(levels: list[int]) -> int:
+def _run_gpu(levels: list[int], precision: Literal["double", "mixed"]) -> int:
     from .gpu import bench  # noqa: PLC0415  optional dependency
     from .gpu.backend import CupyBackend  # noqa: PLC0415
 
     backend = CupyBackend()
-    print(f"{backend.name}: microseconds per atom and step; grades every {bench.GRADE_EVERY} steps\n")  # noqa: T201
+    print(  # noqa: T201
+        f"{backend.name}, {precision} precision: microseconds per atom and step; grades every {bench.GRADE_EVERY} steps\n"
+    )
     print(bench.HEADER, end="")  # noqa: T201
     for level in levels:
         for repeat in GPU_REPEATS:
-            print(bench.row(bench.measure(backend, level, repeat)), flush=True)  # noqa: T201
+            print(bench.row(bench.measure(backend, level, repeat, precision=precision)), flush=True)  # noqa: T201
     return 0
 
 

@@ -1,7 +1,6 @@
 """Speed of whole steps of molecular dynamics on a GPU, and of the kernel beside the least time it can take."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from mtpcore.samples import Crystal, lithium_argyrodite, sample_potential, solid
 from .backend import Backend
 from .bound import H100, Card, work_per_atom
 from .motion import Motion, MotionSettings, MovingSystem, thermal_velocities
-from .sites import SiteResults, Sites
+from .sites import Precision, SiteResults, Sites
 from .systems import Batch, NeighborLists, System, common_kernels
 
 MASSES = np.array([6.94, 30.97, 32.06, 35.45])
@@ -71,7 +70,7 @@ def measure(
     *,
     systems: int = 1,
     seconds: float = 1.0,
-    tile: int | None = None,
+    precision: Precision = "double",
     card: Card = H100,
 ) -> Speed:
     """Speed of a level for cells of Li6PS5Cl.
@@ -82,12 +81,12 @@ def measure(
         repeat: Cubic cells of 52 atoms along each axis.
         systems: Side by side.
         seconds: About how long each measurement takes.
-        tile: See `Sites`.
+        precision: See `Sites`; the bound is of double precision in either case.
         card: What the bound is of.
     """
     potential, crystal = solid(level), lithium_argyrodite(repeat)
     free, _ = backend.memory()
-    sites = Sites(backend, potential, tile=tile)
+    sites = Sites(backend, potential, precision=precision)
     motion = Motion(sites, backend, _systems(crystal, systems), MotionSettings(0.001, 10**9, 0.1, skin=SKIN), 0)
     atoms = systems * len(crystal.types)
     step = _time_of_steps(backend, motion, seconds, is_graded=False) / atoms
@@ -191,9 +190,3 @@ def best_tile(backend: Backend, level: int, repeat: tuple[int, int, int]) -> dic
         sites = Sites(backend, potential, tile=tile)
         found[tile] = _time_of_kernel(backend, sites, crystal, 1, 0.2)[0] / len(crystal.types) * 1e6
     return found
-
-
-def table(backend: Backend, levels: Sequence[int], repeats: Sequence[tuple[int, int, int]], *, seconds: float) -> str:
-    """Levels by numbers of atoms."""
-    lines = [row(measure(backend, level, repeat, seconds=seconds)) for level in levels for repeat in repeats]
-    return HEADER + "\n".join(lines)
