@@ -71,7 +71,8 @@ def _run_gpu(levels: list[int], precision: Literal["double", "mixed"]) -> int:
 
     backend = CupyBackend()
     print(  # noqa: T201
-        f"{backend.name}, {precision} precision: microseconds per atom and step; grades every {bench.GRADE_EVERY} steps\n"
+        f"{backend.name}, {precision} precision: microseconds per atom and step; grades every {bench.GRADE_EVERY} "
+        "steps\n"
     )
     print(bench.HEADER, end="")  # noqa: T201
     for level in levels:
