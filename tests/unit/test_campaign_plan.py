@@ -11,7 +11,7 @@ from argyro.campaign import actual, plan, plan_command, rounds
 from argyro.campaign.costs import SHIPPED, Measured, calibrated, read_benchmark, read_costs, seconds_of, write_costs
 from argyro.campaign.plan import planned
 from argyro.campaign.schedule import schedule, seconds_to_the_end
-from argyro.campaign.work import CELL_ATOMS, Work, cost_of_level
+from argyro.campaign.work import CELL_ATOMS, GPU_START, Work, cost_of_level
 from argyro.common.errors import FileError
 from argyro.common.files import read_json
 from argyro.config.load import load_files, preset_file
@@ -126,6 +126,23 @@ def test_a_run_of_twice_the_length_is_twice_the_work(config: Config) -> None:
     duration = 2 * dynamics.production_ps + dynamics.equilibration_ps
     longer = load_files(preset_file("quickstart"), [f"dynamics.production_ps={duration}"])
     assert Work(longer).of("run_dynamics", wildcards) == pytest.approx(2 * Work(config).of("run_dynamics", wildcards))
+
+
+def test_runs_on_a_gpu_cost_hours_of_a_gpu_that_grow_with_atoms_and_steps(config: Config) -> None:
+    # 16 systems of 416 atoms took 34 s of an H100 for 105 000 steps
+    settings = ["dynamics.engine=gpu", "dynamics.production_ps=108", "dynamics.temperatures_K=[600,700,800,900]"]
+    on_gpu = load_files(preset_file("quickstart"), [*settings, "dynamics.replicas=4"])
+    work, wildcards = Work(on_gpu), {"run": "Li6PS5I-bulk-2x2x2-a0", "repeat": "0"}
+    steps = (on_gpu.dynamics.production_ps + on_gpu.dynamics.equilibration_ps) / on_gpu.dynamics.timestep_ps
+    seconds = work.seconds_on_gpu("run_dynamics", wildcards)
+    assert seconds is not None
+    assert (seconds - GPU_START) / steps == pytest.approx(34 / 105_000, rel=0.2)
+    assert Work(config).seconds_on_gpu("run_dynamics", wildcards) is None
+    job = {"rule": "run_dynamics", "wildcards": wildcards, "benchmark": "benchmarks/dynamics/x.tsv", "threads": 1}
+    job |= {"gpu": 1, "mem_mb": 4000, "after": []}
+    (one,) = planned([job], work, read_costs(SHIPPED))
+    assert (one.seconds, one.gpu) == (seconds, 1)
+    assert work.bytes_written("run_dynamics", wildcards) > 15 * Work(config).bytes_written("run_dynamics", wildcards)
 
 
 # --- rounds ----------------------------------------------------------------------------------------------------------

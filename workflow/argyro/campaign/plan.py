@@ -100,6 +100,8 @@ def planned(jobs: Iterable[dict[str, Any]], work: Work, costs: dict[str, Cost]) 
         seconds = seconds_of(cost, amount)
         if cost is None and rule in PRICED_LABELS:
             seconds = amount / job["threads"]  # its work is in seconds
+        if cost is None and (on_gpu := work.seconds_on_gpu(rule, wildcards)) is not None:
+            seconds = on_gpu
         files = (UNKNOWN[2] if cost is None else cost.files_mb) + work.bytes_written(rule, wildcards) / 1e6
         found.append(
             PlannedJob(
@@ -139,7 +141,7 @@ def plan(config: Config, costs: dict[str, Cost], cores: Sequence[int]) -> dict[s
         "peak_cores": unlimited.peak_cores,
         "longest_chain_hours": max(seconds_to_the_end(jobs), default=0.0) / HOUR,
         "hours_on_cores": {str(count): schedule(jobs, count).seconds / HOUR for count in cores},
-        "never_run": sorted({job.rule for job in jobs if work.key(job.rule) not in costs} - PRICED_LABELS),
+        "never_run": sorted({job.rule for job in jobs if not (job.gpu or work.key(job.rule) in costs)} - PRICED_LABELS),
         "notes": _notes(config, jobs, costs, work),
         "actual": None,
     }

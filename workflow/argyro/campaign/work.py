@@ -20,6 +20,15 @@ ATOM_VOLUME = 20.5  # cubic angstrom
 MOBILE_FRACTION = 24 / 52
 BYTES_PER_POSITION = 7.5  # of a trajectory, measured
 MICROSECONDS_PER_ATOM = {8: 0.62, 12: 1.08, 16: 2.2, 18: 3.4}  # and step, of a level: benchmarks/results/mtp_speed.md
+GPU_MICROSECONDS_PER_ATOM = {
+    8: 0.0106,
+    12: 0.0098,
+    16: 0.0181,
+    18: 0.0273,
+    20: 0.0549,
+}  # results/gpu_md.md, with grades
+GPU_START = 15.0  # seconds until a GPU's job begins to move atoms: its kernels are compiled first
+GPU_MICROSECONDS = (100.0, 10.0)  # of a step and of each system in it, which no card shortens: gpu_against_lammps.py
 GIVEN_LEVEL = 10  # of potentials that were not learned here
 SECONDS_PER_LABEL = {  # of 52 atoms, and the power by which it grows with the number of atoms
     "mtp": (0.001, 1.0),
@@ -64,8 +73,14 @@ class Work:
         return self._of_rule[rule](wildcards) if rule in self._of_rule else 1.0
 
     def key(self, rule: str) -> str:
-        """Where the costs of a rule stand: labels are as dear as their backend."""
+        """Where the costs of a rule stand: labels are as dear as their backend, runs as what makes them."""
+        if rule == "run_dynamics" and self._config.dynamics.engine == "gpu":
+            return f"{rule}:gpu"
         return f"{rule}:{self._config.labels.backend}" if rule in LABEL_RULES else rule
+
+    def seconds_on_gpu(self, rule: str, wildcards: Wildcards) -> float | None:
+        """Of a job on a GPU, which no earlier campaign may have had; None of others."""
+        return GPU_START + self.of(rule, wildcards) / 1e6 if self.key(rule).endswith(":gpu") else None
 
     def bytes_written(self, rule: str, wildcards: Wildcards) -> float:
         """Bytes of what a run leaves besides its declared files: its trajectory."""
@@ -73,7 +88,8 @@ class Work:
             return 0.0
         settings = self._config.dynamics
         positions = MOBILE_FRACTION / settings.frame_ps + 1 / settings.all_atoms_frame_ps
-        return BYTES_PER_POSITION * positions * settings.production_ps * self.atoms(wildcards["run"])
+        atoms = self._runs_of_job * self.atoms(wildcards["run"])
+        return BYTES_PER_POSITION * positions * settings.production_ps * atoms
 
     # --- sizes ---
 
@@ -154,6 +170,12 @@ class Work:
         """Of molecular dynamics: microseconds of one core."""
         return atoms * picoseconds / timestep_ps * cost_of_level(level)
 
+    def _md_on_gpu(self, atoms: float, systems: int, picoseconds: float, timestep_ps: float, level: int) -> float:
+        """Of molecular dynamics of systems of so many atoms each, side by side: microseconds of a GPU."""
+        step, system = GPU_MICROSECONDS
+        card = systems * atoms * cost_of_level(level, GPU_MICROSECONDS_PER_ATOM)
+        return picoseconds / timestep_ps * (step + systems * system + card)
+
     @property
     def _last_level(self) -> int:
         learning = self._config.learning
@@ -168,7 +190,16 @@ class Work:
     def _run(self, wildcards: Wildcards) -> float:
         settings = self._config.dynamics
         duration = settings.production_ps + (settings.equilibration_ps if settings.cell == "npt" else 0)
-        return self._md(self.atoms(wildcards["run"]), duration, settings.timestep_ps, self._last_level) / settings.ranks
+        atoms, level = self.atoms(wildcards["run"]), self._last_level
+        if settings.engine == "gpu":
+            return self._md_on_gpu(atoms, self._runs_of_job, duration, settings.timestep_ps, level)
+        return self._md(atoms, duration, settings.timestep_ps, level) / settings.ranks
+
+    @property
+    def _runs_of_job(self) -> int:
+        """Runs side by side in a job: on a GPU all temperatures and replicas of a structure."""
+        settings = self._config.dynamics
+        return len(settings.temperatures_K) * settings.replicas if settings.engine == "gpu" else 1
 
     def _exploration(self, wildcards: Wildcards) -> float:
         level = int(wildcards["level"])
@@ -220,10 +251,10 @@ class Work:
         return float(settings.max_voxels**3 * len(settings.temperatures_K) * sizes)
 
 
-def cost_of_level(level: int) -> float:
-    """Microseconds per atom and step of a potential of a level: measured, interpolated in the logarithm."""
-    levels = sorted(MICROSECONDS_PER_ATOM)
+def cost_of_level(level: int, measured: Mapping[int, float] = MICROSECONDS_PER_ATOM) -> float:
+    """Microseconds per atom and step of a potential of a level: measured ones, interpolated in the logarithm."""
+    levels = sorted(measured)
     low = max((one for one in levels[:-1] if one <= level), default=levels[0])
     high = levels[levels.index(low) + 1]
-    slope = log(MICROSECONDS_PER_ATOM[high] / MICROSECONDS_PER_ATOM[low]) / (high - low)
-    return MICROSECONDS_PER_ATOM[low] * exp(slope * (level - low))
+    slope = log(measured[high] / measured[low]) / (high - low)
+    return measured[low] * exp(slope * (level - low))
