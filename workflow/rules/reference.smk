@@ -102,7 +102,7 @@ rule fit_reference:
 
 rule choose_pbe:
     input:
-        f"reference/{{system}}/g{REFERENCE.pbe.generation}/labels.extxyz",
+        labels_of_system,
     output:
         "reference/{system}/pbe/structures.extxyz",
     log:

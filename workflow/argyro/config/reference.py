@@ -50,8 +50,6 @@ class SamplingConfig(Section):
 class PbeConfig(Section):
     """The smaller set that is labelled by PBE as well."""
 
-    generation: int = Field(default=1, ge=1)
-    """The generation whose structures are taken."""
     structures: PositiveInt = 60
     """How many, per chemical system: a third hot, up to a third carved, the rest bulk at most as hot as 1000 K."""
     max_atoms: PositiveInt = 66
@@ -133,8 +131,4 @@ class ReferenceConfig(Section):
     def _first_generation_has_no_potential(self) -> Self:
         if self.generations[0].carved:
             raise ValueError("generations[0].carved must be 0: a potential relaxes carved cells, and none is there yet")
-        if self.pbe.generation >= len(self.generations):
-            raise ValueError(
-                f"pbe.generation {self.pbe.generation} does not exist; the last is {len(self.generations) - 1}"
-            )
         return self

@@ -13,7 +13,7 @@ def choose(structures: Sequence[Atoms], settings: PbeConfig, seed: int) -> list[
     """Small structures: a third hot, up to a third carved, the rest bulk, in turn, so that any first part is mixed.
 
     Args:
-        structures: Of a generation, with ``class`` in ``info``.
+        structures: Of the large label set, with ``class`` in ``info``.
         settings: How many, and how large they may be.
         seed: Of the choice.
 
