@@ -26,9 +26,9 @@ constexpr int kKindAt = kRadial + kRadialSize, kAway = 3 * sizeof(long long) / s
 constexpr int kPowers = (1 + 2 * kDegree) | 1;
 
 // What is kept in shared memory is `Real`, a double or, in mixed precision, a float; places, distances, radial functions,
-// forces and sums over atoms are doubles or whole numbers in either case. It begins with slots of a number for each of the block's atoms: moments, adjoints, pieces of sums, leaves.
-// An entry of a sum says which slots are multiplied, by what, and at the sum's end where it goes, in units of what a
-// thread works on. Sums of products of moments have whole weights.
+// forces and sums over atoms are doubles or whole numbers in either case. It begins with slots of a number for each of the
+// block's atoms: moments, adjoints, pieces of sums, leaves. An entry of a sum says which slots are multiplied, by what,
+// and at the sum's end where it goes, in units of what a thread works on. Sums of products of moments have whole weights.
 constexpr unsigned kGoesOn = 0xffffu;
 struct ALIGNED(8) Product {
   unsigned factors, target_and_weight;  // 16 bits each, the first the lower
