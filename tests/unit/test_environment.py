@@ -303,3 +303,13 @@ def test_lock_covers_the_requirements_and_names_no_host() -> None:
     for name, version in re.findall(r"^([a-z0-9-]+)(?:\[\w+\])?==(\S+)", wanted, re.MULTILINE):
         assert locked[name] == version
     assert re.search(r"://|--(extra-)?index|--find-links", lock) is None
+
+
+@pytest.mark.parametrize("extra", ["dft", "teacher", "gpu"])
+def test_extra_adds_to_the_environment_and_changes_nothing_of_it(extra: str) -> None:
+    pinned = re.compile(r"^([a-z0-9-]+)(?:\[\w+\])?==([^\s;]+)", re.MULTILINE)
+    base, added = (dict(pinned.findall((ROOT / f"envs/{name}.lock").read_text())) for name in ("requirements", extra))
+    assert dict(pinned.findall((ROOT / f"envs/{extra}.in").read_text())).items() <= added.items()
+    assert {name: version for name, version in added.items() if base.get(name, version) != version} == {}
+    lock = (ROOT / f"envs/{extra}.lock").read_text()
+    assert len(re.findall(r"==\S+(?: ; .*)? \\\n +--hash=sha256:", lock)) == len(added)

@@ -52,8 +52,8 @@ def device() -> Backend:
         return CupyBackend()
     except GpuError as error:
         raise MissingDependencyError(
-            f"dynamics.engine is gpu, but {error}; on a machine with an NVIDIA GPU install CuPy into the environment, "
-            "or set dynamics.engine: lammps"
+            f"the engine is gpu, but {error}; run scripts/run --with gpu, have the jobs run on a machine with an NVIDIA "
+            "GPU, or set dynamics.engine and learning.exploration.engine to lammps"
         ) from None
 
 
