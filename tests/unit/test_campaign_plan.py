@@ -152,6 +152,14 @@ def graph_before_the_first_run() -> list[dict[str, Any]]:
     ]
 
 
+def test_explorers_on_gpus_are_planned_as_such_in_every_round(config: Config) -> None:
+    graph = graph_before_the_first_run()
+    graph[1]["gpu"] = 1
+    whole = planned(rounds.with_rounds(graph, config, Work(config), rounds.expected), Work(config), {})
+    assert sum(job.rule == "explore" for job in whole) > 1
+    assert {(job.rule == "explore", job.gpu) for job in whole} == {(True, 1), (False, 0)}
+
+
 @pytest.mark.parametrize("of", [rounds.fewest, rounds.expected, rounds.most])
 def test_rounds_are_chained_and_what_follows_waits_for_the_last(config: Config, of: Callable[..., int]) -> None:
     graph = graph_before_the_first_run()

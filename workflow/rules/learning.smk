@@ -110,6 +110,7 @@ rule explore:
     resources:
         mem_mb=2000,
         runtime=240,
+        gpu=int(LEARNING.exploration.engine != "lammps"),
     params:
         rung=rung_of,
         exploration=settings_of(LEARNING.exploration),

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from .base import NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
 ROUNDING = 1e-6  # relative
+type EngineName = Literal["lammps", "gpu"]
 
 
 def _is_multiple(longer: float, shorter: float) -> bool:
@@ -94,7 +95,7 @@ class DynamicsConfig(Section):
     """Structures with a higher extrapolation grade are kept: what the potential did not learn."""
     stop_grade: float = Field(default=20.0, gt=1)
     """A run ends where a grade exceeds this."""
-    engine: Literal["lammps", "gpu"] = "lammps"
+    engine: EngineName = "lammps"
     """What runs molecular dynamics: LAMMPS, or an NVIDIA GPU (needs CuPy); jobs then ask for the resource gpu: 1.
     Relaxations are LAMMPS's either way."""
     ranks: PositiveInt = 1

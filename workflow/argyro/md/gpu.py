@@ -52,8 +52,8 @@ def device() -> Backend:
         return CupyBackend()
     except GpuError as error:
         raise MissingDependencyError(
-            f"the engine is gpu, but {error}; run scripts/run --with gpu, have the jobs run on a machine with an NVIDIA "
-            "GPU, or set dynamics.engine and learning.exploration.engine to lammps"
+            f"the engine is gpu, but {error}; run scripts/run --with gpu, have the jobs run on a machine with an "
+            "NVIDIA GPU, or set dynamics.engine and learning.exploration.engine to lammps"
         ) from None
 
 
