@@ -6,6 +6,7 @@ from argyro.common.extxyz import read_structure, write_structures
 from argyro.common.files import write_json
 from argyro.common.jobs import job
 from argyro.common.randomness import seed_for
+from argyro.config.dynamics import KokkosConfig
 from argyro.config.learning import ExplorationConfig, Rung
 from argyro.learning.explore import Start, explore
 from argyro.learning.samplers import samplers
@@ -17,6 +18,7 @@ with job(snakemake.log[0]):
     rung, settings = Rung.model_validate(params.rung), ExplorationConfig.model_validate(params.exploration)
     first = int(snakemake.wildcards.part) * settings.samplers_per_job
     chosen = samplers(rung, params.structures)[first : first + settings.samplers_per_job]
+    kokkos = KokkosConfig.model_validate(params.kokkos)
     starts = [
         Start(
             sampler,
@@ -28,7 +30,7 @@ with job(snakemake.log[0]):
     ]
     potential = PotentialFile(Path(snakemake.input.potential), tuple(params.species))
     with stopwatch() as watch:
-        explored = explore(starts, potential, rung, settings, mode=params.mode, mobile=params.mobile)
+        explored = explore(starts, potential, rung, settings, mode=params.mode, mobile=params.mobile, kokkos=kokkos)
     write_structures(Path(snakemake.output.snapshots), [snapshot for _, found in explored for snapshot in found])
     records = [record.as_dict() for record, _ in explored]
     write_json(output, {"explorations": records, "wall_s": watch.wall_s, "core_s": watch.core_s})

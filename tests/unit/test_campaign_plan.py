@@ -128,6 +128,20 @@ def test_a_run_of_twice_the_length_is_twice_the_work(config: Config) -> None:
     assert Work(longer).of("run_dynamics", wildcards) == pytest.approx(2 * Work(config).of("run_dynamics", wildcards))
 
 
+@pytest.mark.parametrize(("engine", "runs"), [("gpu", 6), ("kokkos", 1)])
+def test_a_job_on_a_gpu_is_the_work_of_its_runs_on_one_core(config: Config, engine: str, runs: int) -> None:
+    asked = [
+        f"dynamics.engine={engine}",
+        "dynamics.temperatures_K=[500, 700]",
+        "dynamics.replicas=3",
+        "dynamics.ranks=4",
+    ]
+    work, wildcards = Work(load_files(preset_file("quickstart"), asked)), {"run": "Li6PS5I-bulk-2x2x2-a0"}
+    assert config.dynamics.ranks == 1
+    for of in (Work.of, Work.bytes_written):
+        assert of(work, "run_dynamics", wildcards) == pytest.approx(runs * of(Work(config), "run_dynamics", wildcards))
+
+
 # --- rounds ----------------------------------------------------------------------------------------------------------
 
 

@@ -114,6 +114,7 @@ rule explore:
     params:
         rung=rung_of,
         exploration=settings_of(LEARNING.exploration),
+        kokkos=kokkos_of_explorers,
         mode=LEARNING.mode,
         structures=structures_of_system,
         species=species_of_system,

@@ -73,7 +73,8 @@ class Work:
             return 0.0
         settings = self._config.dynamics
         positions = MOBILE_FRACTION / settings.frame_ps + 1 / settings.all_atoms_frame_ps
-        return BYTES_PER_POSITION * positions * settings.production_ps * self.atoms(wildcards["run"])
+        written = BYTES_PER_POSITION * positions * settings.production_ps * self.atoms(wildcards["run"])
+        return written * self._runs_of_job
 
     # --- sizes ---
 
@@ -168,7 +169,14 @@ class Work:
     def _run(self, wildcards: Wildcards) -> float:
         settings = self._config.dynamics
         duration = settings.production_ps + (settings.equilibration_ps if settings.cell == "npt" else 0)
-        return self._md(self.atoms(wildcards["run"]), duration, settings.timestep_ps, self._last_level) / settings.ranks
+        work = self._md(self.atoms(wildcards["run"]), duration, settings.timestep_ps, self._last_level)
+        return work * self._runs_of_job / (settings.ranks if settings.engine == "lammps" else 1)
+
+    @property
+    def _runs_of_job(self) -> int:
+        """How many runs a job of molecular dynamics makes: on a GPU all of a structure, side by side."""
+        settings = self._config.dynamics
+        return len(settings.temperatures_K) * settings.replicas if settings.engine == "gpu" else 1
 
     def _exploration(self, wildcards: Wildcards) -> float:
         level = int(wildcards["level"])

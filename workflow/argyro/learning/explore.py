@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 import mtpcore
+from argyro.config.dynamics import KokkosConfig
 from argyro.config.learning import ExplorationConfig, Mode, Rung
 from argyro.md.lammps import PotentialFile
 from argyro.md.run import Run, RunResult, run_side_by_side
@@ -50,6 +51,7 @@ def explore(
     *,
     mode: Mode,
     mobile: str,
+    kokkos: KokkosConfig | None = None,
 ) -> list[tuple[Exploration, list[Atoms]]]:
     """Run samplers, on a GPU side by side.
 
@@ -63,6 +65,7 @@ def explore(
         settings: How it runs.
         mode: ``local`` or ``global``.
         mobile: The ion that diffuses.
+        kokkos: Of the engine ``kokkos``: how it runs.
 
     Returns:
         How each fared, and the snapshots it hands on, in order, with sampler, structure, material, temperature_K, step
@@ -72,7 +75,7 @@ def explore(
     for start in starts:
         asked = run_settings(start.sampler, start.atoms, rung, settings, mode=mode, mobile=mobile)
         runs.append(Run(start.atoms, potential, asked, start.folder, start.seed))
-    results = run_side_by_side(runs, engine=settings.engine)
+    results = run_side_by_side(runs, engine=settings.engine, kokkos=kokkos)
     explored = [
         _outcome(start, result, potential, rung, settings, mode=mode)
         for start, result in zip(starts, results, strict=True)
