@@ -50,8 +50,8 @@ if sys.argv[1:] == ["-h"]:
 Path({folder!r}, "words.json").write_text(json.dumps(sys.argv[1:]))
 deck = Path("in.lammps")
 text = deck.read_text()
-Path({folder!r}, "deck").write_text(text)
-text = re.sub(r"(?m)^(pair_style .*) chunksize \\d+$", r"\\1", text).replace("/small/kk", "").replace("/kk", "")
+text = re.sub(r" (mtp|mtp/extrapolation)(/small)?/kk\\b", r" \\1", text)
+text = re.sub(r"(?m)^(pair_style .*) chunksize \\d+$", r"\\1", text)
 deck.write_text(text.replace("pair_coeff * *", "pair_coeff * * {species}"))
 os.environ.update({environment!r})
 os.execv({program!r}, [{program!r}, "-in", "in.lammps", "-log", "log.lammps", "-nocite"])
@@ -60,7 +60,7 @@ os.execv({program!r}, [{program!r}, "-in", "in.lammps", "-log", "log.lammps", "-
 
 @pytest.fixture
 def stand_in(tmp_path: Path) -> KokkosConfig:
-    """See above; it notes its command line and its deck."""
+    """See above; it notes its command line."""
     program, environment = lammps._program()
     path = tmp_path / "lmp_kokkos"
     words = {"python": sys.executable, "styles": STYLES, "species": " ".join(SPECIES)}
