@@ -21,8 +21,10 @@ from native import solid_potential, with_active_set, with_random_active_set
 import mtpcore
 from argyro.common.errors import MissingDependencyError
 from argyro.common.files import read_json
-from argyro.config.dynamics import Engine, KokkosConfig
+from argyro.config.dynamics import DynamicsConfig, Engine, KokkosConfig
 from argyro.config.learning import ExplorationConfig, Rung
+from argyro.config.materials import Material
+from argyro.dynamics.runs import Case, run_cases
 from argyro.learning.explore import Start, explore
 from argyro.learning.samplers import Sampler
 from argyro.md import kokkos, lammps, segment
@@ -252,6 +254,22 @@ def test_stopped_run_goes_on_to_the_same_bits(run: Callable[..., RunResult], mon
     assert replace(again, folder=whole.folder, seconds=whole.seconds) == whole
     for name in ("final.extxyz", "thermo.parquet", "snapshots.extxyz", "trajectory/all.parquet"):
         assert (again.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_runs_of_the_stage_dynamics_are_its_own(
+    stand_in: KokkosConfig, potential: PotentialFile, tmp_path: Path
+) -> None:
+    times: dict[str, Any] = {"equilibration_ps": 0.04, "production_ps": 0.02, "frame_ps": 0.02, "segment_ps": 0.04}
+    asked = DynamicsConfig(
+        engine="kokkos", kokkos=stand_in, ranks=2, all_atoms_frame_ps=0.02, select_grade=9, stop_grade=9, **times
+    )
+    material = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
+    cases = [Case(tmp_path / str(seed), 400.0, seed) for seed in range(2)]
+    results = run_cases(crystal(), material, potential, asked, cases, coupling="isotropic")
+    assert [(result.status, result.steps) for result in results] == [("finished", 10)] * 2
+    for case in cases:
+        for folder in (case.folder, case.folder / "equilibration"):
+            assert read_json(folder / "run.json")["engine"] == "kokkos"
 
 
 def test_explorers_run_by_it_as_well(stand_in: KokkosConfig, potential: PotentialFile, tmp_path: Path) -> None:
