@@ -21,7 +21,7 @@ from ase import Atoms
 from argyro.common.extxyz import format_structure, read_structure
 from argyro.common.files import replacing
 from argyro.common.randomness import seed_for
-from argyro.md.job import Engine
+from argyro.config.dynamics import Engine
 from argyro.md.lammps import PotentialFile
 from argyro.md.run import Run, RunResult, run_side_by_side
 from argyro.md.settings import Ensemble, EnsembleName, RunSettings, Stream

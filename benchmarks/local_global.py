@@ -36,7 +36,7 @@ from argyro.labels.store import Store
 from argyro.learning.candidates import make_candidates
 from argyro.learning.decide import Decision, decide, teaches
 from argyro.learning.exploration import Exploration
-from argyro.learning.explore import explore
+from argyro.learning.explore import Start, explore
 from argyro.learning.fitters import open_fitter, starting_potential, with_active_set
 from argyro.learning.samplers import samplers
 from argyro.learning.selection import select_environments
@@ -183,21 +183,18 @@ class Trial:
 
     def explored(self, rung: Rung, number: int, potential: PotentialFile) -> tuple[list[Exploration], list[Atoms]]:
         """What all samplers met."""
-        records, snapshots = [], []
-        for sampler in samplers(rung, {"bicrystal": MATERIAL.id}):
-            record, found = explore(
+        starts = [
+            Start(
                 sampler,
                 self.bicrystal,
-                potential,
-                rung,
-                self.settings.exploration,
-                mode=self.settings.mode,
-                mobile=MATERIAL.mobile,
-                folder=self.folder / "run",
-                seed=seed_for(self.seed, rung.level, number, sampler.number),
+                self.folder / f"run-{sampler.number}",
+                seed_for(self.seed, rung.level, number, sampler.number),
             )
-            records.append(record)
-            snapshots += found
+            for sampler in samplers(rung, {"bicrystal": MATERIAL.id})
+        ]
+        settings = self.settings
+        explored = explore(starts, potential, rung, settings.exploration, mode=settings.mode, mobile=MATERIAL.mobile)
+        records, snapshots = [record for record, _ in explored], [one for _, found in explored for one in found]
         return records, snapshots
 
 

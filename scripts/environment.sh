@@ -2,7 +2,7 @@
 # Makes the Python environment of this checkout if it is missing or stale, and prints its folder (nothing else goes to
 # standard output):
 #
-#   prefix="$(scripts/environment.sh [--with dft|teacher]...)" && "$prefix/bin/python" ...
+#   prefix="$(scripts/environment.sh [--with dft|teacher|gpu]...)" && "$prefix/bin/python" ...
 #
 # Extras add up: they are remembered in .venvs/extras, and every later call makes an environment that has them.
 #

@@ -14,7 +14,7 @@ from argyro.config.structures import Boundary, DistanceLimits, SeedsConfig, Stru
 from argyro.learning.boundary import training_cell
 from argyro.learning.candidates import make_candidates
 from argyro.learning.carve import CarveRejectedError
-from argyro.learning.explore import explore
+from argyro.learning.explore import Start, explore
 from argyro.learning.fitters import with_active_set
 from argyro.learning.samplers import Sampler
 from argyro.learning.selection import select_environments
@@ -139,16 +139,13 @@ def test_run_into_the_unknown_ends_early_and_keeps_what_it_met(potential: mtpcor
     mtpcore.write_potential(path, potential)
     atoms = build_bulk(MATERIAL, (1, 1, 1), lithium_sites="48h", limits=LIMITS, seed=7)
     sampler = Sampler(3, "bulk", MATERIAL.id, 1500.0)
-    record, snapshots = explore(
-        sampler,
-        atoms,
+    ((record, snapshots),) = explore(
+        [Start(sampler, atoms, tmp_path / "run", 1)],
         PotentialFile(path, tuple(SPECIES)),
         Rung(level=6, duration_ps=2.0),
         ExplorationConfig(max_snapshots=4, grade_every=2),
         mode="local",
         mobile="Li",
-        folder=tmp_path / "run",
-        seed=1,
     )
     assert record.broke
     assert 0 < len(snapshots) == record.handed_on <= 4 <= record.found + 4

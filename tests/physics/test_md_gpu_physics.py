@@ -9,8 +9,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 import mtpcore
+from argyro.config.dynamics import Engine
 from argyro.md import gpu
-from argyro.md.job import Engine
 from argyro.md.lammps import PotentialFile
 from argyro.md.run import Run, run_side_by_side
 from argyro.md.settings import Ensemble, RunSettings

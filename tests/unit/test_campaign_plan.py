@@ -145,6 +145,25 @@ def test_runs_on_a_gpu_cost_hours_of_a_gpu_that_grow_with_atoms_and_steps(config
     assert work.bytes_written("run_dynamics", wildcards) > 15 * Work(config).bytes_written("run_dynamics", wildcards)
 
 
+def test_a_run_by_kokkos_is_the_work_of_a_run_on_one_core(config: Config) -> None:
+    asked = ["dynamics.engine=kokkos", "dynamics.temperatures_K=[500, 700]", "dynamics.replicas=3", "dynamics.ranks=4"]
+    work, wildcards = Work(load_files(preset_file("quickstart"), asked)), {"run": "Li6PS5I-bulk-2x2x2-a0"}
+    assert config.dynamics.ranks == 1
+    for of in (Work.of, Work.bytes_written):
+        assert of(work, "run_dynamics", wildcards) == pytest.approx(of(Work(config), "run_dynamics", wildcards))
+
+
+def test_explorers_on_a_gpu_share_the_steps_of_a_card() -> None:
+    wildcards = {"system": "LiPSI", "repeat": "0", "level": "6", "round": "0", "part": "0"}
+    seconds = []
+    for count in (1, 3):
+        asked = ["learning.exploration.engine=gpu", f"learning.exploration.samplers_per_job={count}"]
+        own = Work(load_files(preset_file("quickstart"), asked)).seconds_on_gpu("explore", wildcards)
+        assert own is not None
+        seconds.append(own - GPU_START)
+    assert seconds[0] < seconds[1] < 2 * seconds[0]
+
+
 # --- rounds ----------------------------------------------------------------------------------------------------------
 
 
@@ -167,6 +186,14 @@ def graph_before_the_first_run() -> list[dict[str, Any]]:
         | {"after": [number - 1] if number else []}
         for number, (rule, w) in enumerate(zip(names, wildcards, strict=True))
     ]
+
+
+def test_explorers_on_gpus_are_planned_as_such_in_every_round(config: Config) -> None:
+    graph = graph_before_the_first_run()
+    graph[1]["gpu"] = 1
+    whole = planned(rounds.with_rounds(graph, config, Work(config), rounds.expected), Work(config), {})
+    assert sum(job.rule == "explore" for job in whole) > 1
+    assert {(job.rule == "explore", job.gpu) for job in whole} == {(True, 1), (False, 0)}
 
 
 @pytest.mark.parametrize("of", [rounds.fewest, rounds.expected, rounds.most])

@@ -303,3 +303,19 @@ def test_lock_covers_the_requirements_and_names_no_host() -> None:
     for name, version in re.findall(r"^([a-z0-9-]+)(?:\[\w+\])?==(\S+)", wanted, re.MULTILINE):
         assert locked[name] == version
     assert re.search(r"://|--(extra-)?index|--find-links", lock) is None
+
+
+@pytest.mark.parametrize("extra", ["dft", "teacher", "gpu"])
+def test_extra_adds_to_the_environment_and_to_other_extras_and_changes_nothing_of_them(extra: str) -> None:
+    pinned = re.compile(r"^([a-z0-9-]+)(?:\[\w+\])?==([^\s;]+)", re.MULTILINE)
+    locks = {path.stem: dict(pinned.findall(path.read_text())) for path in (ROOT / "envs").glob("*.lock")}
+    added = locks.pop(extra)
+    assert dict(pinned.findall((ROOT / f"envs/{extra}.in").read_text())).items() <= added.items()
+    assert {
+        name: version
+        for name, version in added.items()
+        for lock in locks.values()
+        if lock.get(name, version) != version
+    } == {}
+    text = (ROOT / f"envs/{extra}.lock").read_text()
+    assert len(re.findall(r"==\S+(?: ; .*)? \\\n +--hash=sha256:", text)) == len(added)

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 import mtpcore
 from argyro.common.errors import DynamicsError, FileError, MissingDependencyError
 from argyro.common.files import read_json
-from argyro.config.dynamics import DynamicsConfig
+from argyro.config.dynamics import DynamicsConfig, KokkosConfig
 from argyro.config.materials import Material
 from argyro.dynamics.runs import Case, run_cases
 from argyro.md import gpu, segment
@@ -208,7 +208,7 @@ def test_batch_of_runs_goes_on_where_each_of_them_was(tmp_path: Path, potential:
     runs = [Run(crystal(), potential, one, tmp_path / str(k), k) for k, one in enumerate(asked)]
     one_segment = Run(crystal(), potential, asked[1], tmp_path / "1", 1)
     alone = run(crystal(), potential, asked[1], tmp_path / "alone", seed=1)
-    job = _Progress(one_segment, 1, "gpu").job
+    job = _Progress(one_segment, 1, "gpu", KokkosConfig()).job
     run_segments([job], [tmp_path / "1/segments"], [None])  # one of them was killed later than the others
     results = run_side_by_side(runs, engine="gpu")
     assert [(r.status, r.steps) for r in results] == [("finished", 40), ("finished", 40), ("temperature", 10)]
@@ -258,5 +258,5 @@ def test_missing_gpu_is_named_with_what_to_do(
     tmp_path: Path, potential: PotentialFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    with pytest.raises(MissingDependencyError, match=r"dynamics\.engine is gpu, but CuPy is missing"):
+    with pytest.raises(MissingDependencyError, match=r"engine is gpu, but CuPy is missing.*--with gpu"):
         run(crystal(), potential, settings(), tmp_path)

@@ -1,5 +1,6 @@
 """Relaxation and runs as a campaign: tables of all boundaries and runs, and nothing to do afterwards."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,18 @@ def test_runs_of_a_structure_on_a_gpu_are_one_job(planned: Callable[..., dict[st
     jobs = planned("dynamics/runs.parquet", *options, settings=SETTINGS)
     assert jobs["run_dynamics"] == 2  # bulk and a bicrystal, 2 temperatures and 3 replicas each
     assert jobs["tabulate_runs"] == 1
+
+
+@pytest.mark.parametrize(("engine", "jobs", "gpus"), [("lammps", 4, 0), ("kokkos", 4, 1), ("gpu", 2, 1)])
+def test_runs_ask_for_what_their_engine_needs(run: Callable[..., str], engine: str, jobs: int, gpus: int) -> None:
+    """Of bulk and a bicrystal at two temperatures: a job each, or those of a structure side by side."""
+    options = ["--config", f"dynamics.engine={engine}", "dynamics.relaxation.keep=1", "dynamics.ranks=2"]
+    output = run("-n", "dynamics/runs.parquet", *options, settings=SETTINGS)
+    shown = re.findall(r"^(?:local)?rule run_dynamics:\n((?: +.*\n)+)", output, re.MULTILINE)
+    assert len(shown) == jobs
+    for text in shown:
+        assert re.search(rf"resources: .*\bgpu={gpus}\b", text)
+        assert ("threads: 2" in text) == (engine == "lammps")
 
 
 def test_patterns_choose_what_is_run(planned: Callable[..., dict[str, int]]) -> None:

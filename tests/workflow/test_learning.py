@@ -91,6 +91,13 @@ def test_plan_shows_the_next_round(tmp_path: Path) -> None:
     assert {"write_ledger", "join_ledgers", "finish_potential"} <= set(planned)
 
 
+@pytest.mark.parametrize(("engine", "gpus"), [("lammps", 0), ("gpu", 1), ("kokkos", 1)])
+def test_explorers_ask_for_what_their_engine_needs(tmp_path: Path, engine: str, gpus: int) -> None:
+    output = Campaign(tmp_path).run("-n", "learning", "--config", f"learning.exploration.engine={engine}")
+    (asked,) = re.findall(r"^(?:local)?rule explore:\n(?: +.*\n)*? +resources: (.*)", output, re.MULTILINE)
+    assert f"gpu={gpus}" in asked.split(", ")
+
+
 def test_given_potential_needs_neither_labels_nor_fits(tmp_path: Path) -> None:
     campaign = Campaign(tmp_path)
     words = ("learning", "--config", f'learning={{mode: given, potentials: {{LiPSCl: "{tmp_path}/teacher.mtp"}}}}')

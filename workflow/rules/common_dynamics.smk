@@ -5,10 +5,13 @@ DYNAMICS = settings.dynamics
 RELAXATION = "dynamics/{structure}/r{repeat}/relaxation/{replica}"
 RUN = "dynamics/{run}/r{repeat}/{temperature}K/{replica}"
 REPEATS = range(LEARNING.repeats)
-# On a GPU all temperatures and replicas of a structure are one job, side by side
-IS_ON_GPU = DYNAMICS.engine == "gpu"
+IS_ON_GPU = DYNAMICS.engine != "lammps"
+# There all temperatures and replicas of a structure are one job; the user's LAMMPS takes one run at a time
+ARE_SIDE_BY_SIDE = DYNAMICS.engine == "gpu"
 RUNS_OF_JOB = (
-    "{run}-r{repeat}" if IS_ON_GPU else "{run}-r{repeat}-{temperature}K-{replica}"
+    "{run}-r{repeat}"
+    if ARE_SIDE_BY_SIDE
+    else "{run}-r{repeat}-{temperature}K-{replica}"
 )
 RELAXED = [*BULK, *BICRYSTALS, *POLYCRYSTALS]
 KEPT = {
@@ -124,7 +127,7 @@ def reports_of_system(wildcards):
 
 def reports_of_job():
     """Reports that a job of runs writes."""
-    if not IS_ON_GPU:
+    if not ARE_SIDE_BY_SIDE:
         return [f"{RUN}/report.json"]
     return expand(
         f"{RUN}/report.json",
@@ -137,7 +140,7 @@ def reports_of_job():
 def cases_of_job(wildcards):
     """Temperature, replica and seed of each run of a job, in the order of its reports."""
     names = [(wildcards.get("temperature"), wildcards.get("replica"))]
-    if IS_ON_GPU:
+    if ARE_SIDE_BY_SIDE:
         names = product(DYNAMICS.temperatures_K, range(DYNAMICS.replicas))
     return [
         {
@@ -159,6 +162,7 @@ def cases_of_job(wildcards):
 def run_parameters(wildcards):
     """Settings that a run depends on."""
     omitted = {"structures", "temperatures_K", "replicas", "relaxation"}
+    omitted |= {"kokkos"} if DYNAMICS.engine != "kokkos" else set()
     return DYNAMICS.model_dump(mode="json", exclude=omitted)
 
 

@@ -88,6 +88,12 @@ def seed_of_round(wildcards):
     return seed_for(settings.seed, "explore", *names)
 
 
+def kokkos_of_explorers(wildcards):
+    """How the user's LAMMPS runs, where explorers run by it."""
+    is_used = LEARNING.exploration.engine == "kokkos"
+    return settings_of(settings.dynamics.kokkos) if is_used else {}
+
+
 def structures_of_part(wildcards):
     """Structures that the samplers of a job start from."""
     size = LEARNING.exploration.samplers_per_job

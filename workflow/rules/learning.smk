@@ -110,9 +110,11 @@ rule explore:
     resources:
         mem_mb=2000,
         runtime=240,
+        gpu=int(LEARNING.exploration.engine != "lammps"),
     params:
         rung=rung_of,
         exploration=settings_of(LEARNING.exploration),
+        kokkos=kokkos_of_explorers,
         mode=LEARNING.mode,
         structures=structures_of_system,
         species=species_of_system,

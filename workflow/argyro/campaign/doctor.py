@@ -256,6 +256,11 @@ def _gpu() -> str:
     return _output([_program("nvidia-smi"), "--query-gpu=name", "--format=csv,noheader"]).replace("\n", ", ")
 
 
+def _cupy() -> str:
+    _module("cupy")
+    return f"reaches {_python('from mtpcore.gpu.backend import CupyBackend; print(CupyBackend().name)')}"
+
+
 def _disk() -> str:
     folder = campaign_folder("x").parent
     while not folder.exists():
@@ -298,6 +303,7 @@ CHECKS = (
     Check("VASP", _external("vasp_std"), "labels.backend: vasp", "a licence of vasp.at and your site's module"),
     Check("Slurm", _slurm, "running on a cluster (--profile slurm)", "ask for an account, or log in to the cluster"),
     Check("GPU", _gpu, "molecular dynamics on a GPU", "a machine with an NVIDIA GPU and its driver"),
+    Check("CuPy", _cupy, "molecular dynamics on a GPU (dynamics.engine: gpu)", "scripts/run --with gpu"),
     Check(
         "disk", _disk, "the results of a campaign", "free some, or set ARGYRO_RESULTS to a larger disk", required=True
     ),

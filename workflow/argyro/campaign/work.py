@@ -1,6 +1,6 @@
 """How much work the jobs of a campaign are, from its configuration alone: what their times are proportional to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from math import ceil, exp, log, log10
 
@@ -74,7 +74,8 @@ class Work:
 
     def key(self, rule: str) -> str:
         """Where the costs of a rule stand: labels are as dear as their backend, runs as what makes them."""
-        if rule == "run_dynamics" and self._config.dynamics.engine == "gpu":
+        engines = {"run_dynamics": self._config.dynamics.engine, "explore": self._config.learning.exploration.engine}
+        if engines.get(rule) == "gpu":
             return f"{rule}:gpu"
         return f"{rule}:{self._config.labels.backend}" if rule in LABEL_RULES else rule
 
@@ -88,8 +89,8 @@ class Work:
             return 0.0
         settings = self._config.dynamics
         positions = MOBILE_FRACTION / settings.frame_ps + 1 / settings.all_atoms_frame_ps
-        atoms = self._runs_of_job * self.atoms(wildcards["run"])
-        return BYTES_PER_POSITION * positions * settings.production_ps * atoms
+        written = BYTES_PER_POSITION * positions * settings.production_ps * self.atoms(wildcards["run"])
+        return written * self._runs_of_job
 
     # --- sizes ---
 
@@ -170,11 +171,11 @@ class Work:
         """Of molecular dynamics: microseconds of one core."""
         return atoms * picoseconds / timestep_ps * cost_of_level(level)
 
-    def _md_on_gpu(self, atoms: float, systems: int, picoseconds: float, timestep_ps: float, level: int) -> float:
-        """Of molecular dynamics of systems of so many atoms each, side by side: microseconds of a GPU."""
+    def _md_on_gpu(self, atoms: Sequence[float], picoseconds: float, timestep_ps: float, level: int) -> float:
+        """Of molecular dynamics of systems of so many atoms, side by side: microseconds of a GPU."""
         step, system = GPU_MICROSECONDS
-        card = systems * atoms * cost_of_level(level, GPU_MICROSECONDS_PER_ATOM)
-        return picoseconds / timestep_ps * (step + systems * system + card)
+        card = sum(atoms) * cost_of_level(level, GPU_MICROSECONDS_PER_ATOM)
+        return picoseconds / timestep_ps * (step + len(atoms) * system + card)
 
     @property
     def _last_level(self) -> int:
@@ -192,12 +193,13 @@ class Work:
         duration = settings.production_ps + (settings.equilibration_ps if settings.cell == "npt" else 0)
         atoms, level = self.atoms(wildcards["run"]), self._last_level
         if settings.engine == "gpu":
-            return self._md_on_gpu(atoms, self._runs_of_job, duration, settings.timestep_ps, level)
-        return self._md(atoms, duration, settings.timestep_ps, level) / settings.ranks
+            return self._md_on_gpu([atoms] * self._runs_of_job, duration, settings.timestep_ps, level)
+        work = self._md(atoms, duration, settings.timestep_ps, level)
+        return work / (settings.ranks if settings.engine == "lammps" else 1)
 
     @property
     def _runs_of_job(self) -> int:
-        """Runs side by side in a job: on a GPU all temperatures and replicas of a structure."""
+        """How many runs a job of molecular dynamics makes: on a GPU all of a structure, side by side."""
         settings = self._config.dynamics
         return len(settings.temperatures_K) * settings.replicas if settings.engine == "gpu" else 1
 
@@ -207,8 +209,10 @@ class Work:
         settings = self._config.learning.exploration
         first = int(wildcards["part"]) * settings.samplers_per_job
         chosen = self._samplers(wildcards["system"], level)[first : first + settings.samplers_per_job]
-        atoms = sum(self.atoms(sampler.structure) for sampler in chosen)
-        return self._md(atoms, rung.duration_ps, settings.timestep_ps, level)
+        atoms = [self.atoms(sampler.structure) for sampler in chosen]
+        if settings.engine == "gpu":
+            return self._md_on_gpu(atoms, rung.duration_ps, settings.timestep_ps, level)
+        return self._md(sum(atoms), rung.duration_ps, settings.timestep_ps, level)
 
     def _fit(self, wildcards: Wildcards) -> float:
         """Of a fit: labels it sees times iterations."""

@@ -89,7 +89,7 @@ class ContinuumConfig(Section):
     max_voxels: int = Field(default=64, ge=16, le=512)
     """Largest grid of the voxel engine, along the shortest edge of the cell. Memory and time grow with its cube."""
     gpu: bool = False
-    """Solve on a GPU, by CuPy (to be installed beside the environment); jobs ask for the resource gpu: 1."""
+    """Solve on a GPU, by CuPy (`scripts/run --with gpu`); jobs ask for the resource gpu: 1."""
     voxels_across_slow: PositiveFloat = 10.0
     """Voxels across boundaries slower than grains, in their width, where max_voxels allows."""
     voxels_across_fast: PositiveFloat = 5.0

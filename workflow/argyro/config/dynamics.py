@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from .base import NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
 ROUNDING = 1e-6  # relative
+type Engine = Literal["lammps", "gpu", "kokkos"]
 
 
 def _is_multiple(longer: float, shorter: float) -> bool:
@@ -61,6 +62,21 @@ class ChecksConfig(Section):
     """Mean squared displacement, over half the run, of atoms that should stay where they are: above it, it melts."""
 
 
+class KokkosConfig(Section):
+    """A LAMMPS of your own with the pair styles of lammps-mtp-kokkos, for the engine kokkos, of explorers too.
+
+    Its command lines and decks are tested, the program itself cannot be.
+    """
+
+    command: tuple[str, ...] = Field(default=("lmp",), min_length=1)
+    """How it is started, such as [mpirun, -np, "1", /opt/lammps/bin/lmp]; what LAMMPS is told is added."""
+    chunksize: PositiveInt = 32768
+    """Most atoms that it works on at a time; fewer need less memory of the card."""
+    small: bool = True
+    """The pair styles that give an atom a block of threads, for some thousand atoms; false: those that give it one
+    thread, for 50 000 and more."""
+
+
 class DynamicsConfig(Section):
     """Molecular dynamics of bulk, bicrystals and polycrystals."""
 
@@ -94,11 +110,14 @@ class DynamicsConfig(Section):
     """Structures with a higher extrapolation grade are kept: what the potential did not learn."""
     stop_grade: float = Field(default=20.0, gt=1)
     """A run ends where a grade exceeds this."""
-    engine: Literal["lammps", "gpu"] = "lammps"
-    """What runs molecular dynamics: LAMMPS, or an NVIDIA GPU (needs CuPy); jobs then ask for the resource gpu: 1.
-    Relaxations are LAMMPS's either way."""
+    engine: Engine = "lammps"
+    """What runs molecular dynamics: LAMMPS on processors; gpu, an NVIDIA GPU (`scripts/run --with gpu`); or kokkos, a
+    LAMMPS of your own on a GPU. Jobs of the latter two ask for the resource gpu: 1. Relaxations are always LAMMPS's on
+    processors."""
     ranks: PositiveInt = 1
-    """Processes of LAMMPS for each run."""
+    """Processes of LAMMPS for each run; a run on a GPU takes one."""
+    kokkos: KokkosConfig = KokkosConfig()
+    """A LAMMPS of your own on a GPU."""
     boundary_width_angstrom: NonNegativeFloat = 25.0
     """Atoms within half of this of a boundary's plane are flagged as the boundary's."""
     relaxation: RelaxationConfig = RelaxationConfig()

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from .base import Fraction, InputFile, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+from .dynamics import Engine
 from .labels import ProtocolName
 
 EDGE_MARGIN = 1.0  # angstrom: an edge is at least the core's diameter and this, so that its images keep apart
@@ -78,7 +79,10 @@ class ExplorationConfig(Section):
     max_snapshots: PositiveInt = 20
     """Most snapshots that a sampler hands on: evenly spread over those kept, the last one included."""
     samplers_per_job: PositiveInt = 1
-    """How many samplers one job runs, one after the other."""
+    """How many samplers one job runs: one after the other, or on a GPU side by side, where many fill it."""
+    engine: Engine = "lammps"
+    """What runs molecular dynamics, as dynamics.engine says; jobs then ask for the resource gpu: 1. In mode global
+    the processor grades the structures afterwards."""
 
 
 class FitConfig(Section):

@@ -38,8 +38,8 @@ def gpu_library() -> ModuleType:
         count = library.cuda.runtime.getDeviceCount()
     except Exception as error:  # what CuPy's driver raises
         raise ContinuumError(
-            f"continuum.gpu is true, but CuPy finds no GPU here ({error}); install CuPy on a machine with one, "
-            "or set it to false"
+            f"continuum.gpu is true, but CuPy finds no GPU here ({error}); run scripts/run --with gpu on a machine "
+            "with one, or set it to false"
         ) from error
     if not count:
         raise ContinuumError("continuum.gpu is true, but CuPy finds no GPU here; set it to false")

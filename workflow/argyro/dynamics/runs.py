@@ -82,6 +82,7 @@ def run_cases(
     """Several runs of a structure, on a GPU all at once; arguments and results as those of `run_dynamics`."""
     starts = {case.folder: atoms for case in cases}
     results: dict[Path, RunResult] = {}
+    how: dict[str, Any] = {"ranks": settings.ranks, "engine": settings.engine, "kokkos": settings.kokkos}
     if settings.cell == "npt":
         runs = []
         for case in cases:
@@ -89,7 +90,7 @@ def run_cases(
             asked = run_settings(settings, barostat, settings.equilibration_ps, material, potential)
             seed = seed_for(case.seed, EQUILIBRATION)
             runs.append(Run(atoms, potential, asked, case.folder / EQUILIBRATION, seed))
-        equilibrated = run_side_by_side(runs, ranks=settings.ranks, engine=settings.engine)
+        equilibrated = run_side_by_side(runs, **how)
         results = {result.folder.parent: result for result in equilibrated if not result.finished}
         starts = {result.folder.parent: at_mean_cell(result) for result in equilibrated if result.finished}
     runs = []
@@ -98,7 +99,7 @@ def run_cases(
             ensemble = Ensemble(settings.ensemble, case.temperature_K)
             asked = run_settings(settings, ensemble, settings.production_ps, material, potential)
             runs.append(Run(starts[case.folder], potential, asked, case.folder, seed_for(case.seed, "production")))
-    produced = run_side_by_side(runs, ranks=settings.ranks, engine=settings.engine)
+    produced = run_side_by_side(runs, **how)
     results |= {result.folder: result for result in produced}
     return [results[case.folder] for case in cases]
 

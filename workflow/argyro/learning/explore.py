@@ -4,15 +4,17 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
 import mtpcore
+from argyro.config.dynamics import KokkosConfig
 from argyro.config.learning import ExplorationConfig, Mode, Rung
 from argyro.md.lammps import PotentialFile
-from argyro.md.run import RunResult, run_md
+from argyro.md.run import Run, RunResult, run_side_by_side
 from argyro.md.settings import Coupling, Ensemble, Grading, RunSettings, Stream
 
 from .exploration import Exploration
@@ -24,43 +26,72 @@ FRAMES = Stream("all", 50)  # of global mode, which grades whole structures afte
 SEGMENT = 10_000  # steps
 
 
+@dataclass(frozen=True)
+class Start:
+    """A sampler that is to run.
+
+    Attributes:
+        sampler: Which.
+        atoms: Where it starts.
+        folder: Of its run.
+        seed: Of velocities and thermostat.
+    """
+
+    sampler: Sampler
+    atoms: Atoms
+    folder: Path
+    seed: int
+
+
 def explore(
-    sampler: Sampler,
-    atoms: Atoms,
+    starts: Sequence[Start],
     potential: PotentialFile,
     rung: Rung,
     settings: ExplorationConfig,
     *,
     mode: Mode,
     mobile: str,
-    folder: Path,
-    seed: int,
-) -> tuple[Exploration, list[Atoms]]:
-    """Run one sampler.
+    kokkos: KokkosConfig | None = None,
+) -> list[tuple[Exploration, list[Atoms]]]:
+    """Run samplers, on a GPU side by side.
 
-    A run that flies apart, or meets what the potential does not know, is a result: what it met before is kept.
+    A run that flies apart, or meets what the potential does not know, is a result: what it met before is kept. What was
+    killed goes on where it was; the folders are removed when all have ended.
 
     Args:
-        sampler: Which.
-        atoms: Where it starts.
+        starts: Which samplers, and where they start.
         potential: With an active set: of neighbourhoods in local mode, of configurations in global mode.
         rung: Length and thresholds.
         settings: How it runs.
         mode: ``local`` or ``global``.
         mobile: The ion that diffuses.
-        folder: Of the run, which goes on from there if it was killed; removed at the end.
-        seed: Of velocities and thermostat.
+        kokkos: Of the engine ``kokkos``: how it runs.
 
     Returns:
-        How it fared, and the snapshots handed on, in order, with sampler, structure, material, temperature_K, step and
-        largest_grade in ``info``.
+        How each fared, and the snapshots it hands on, in order, with sampler, structure, material, temperature_K, step
+        and largest_grade in ``info``.
     """
-    began = time.monotonic()
-    result = run_md(
-        atoms, potential, run_settings(sampler, atoms, rung, settings, mode=mode, mobile=mobile), folder, seed=seed
-    )
+    runs = []
+    for start in starts:
+        asked = run_settings(start.sampler, start.atoms, rung, settings, mode=mode, mobile=mobile)
+        runs.append(Run(start.atoms, potential, asked, start.folder, start.seed))
+    results = run_side_by_side(runs, engine=settings.engine, kokkos=kokkos)
+    explored = [
+        _outcome(start, result, potential, rung, settings, mode=mode)
+        for start, result in zip(starts, results, strict=True)
+    ]
+    for start in starts:
+        shutil.rmtree(start.folder)
+    return explored
+
+
+def _outcome(
+    start: Start, result: RunResult, potential: PotentialFile, rung: Rung, settings: ExplorationConfig, *, mode: Mode
+) -> tuple[Exploration, list[Atoms]]:
+    """How a sampler fared, and what it hands on."""
+    began, sampler = time.monotonic(), start.sampler
     if mode == "global":
-        found, largest, status = _graded_frames(result, atoms, potential, rung)
+        found, largest, status = _graded_frames(result, start.atoms, potential, rung)
     else:
         found, largest, status = result.snapshots(), result.largest_grade or 0.0, result.status
     chosen = [found[index] for index in spread(len(found), settings.max_snapshots)]
@@ -71,10 +102,9 @@ def explore(
             "material": sampler.material,
             "temperature_K": sampler.temperature,
         }
-    shutil.rmtree(folder)
-    seconds = time.monotonic() - began
+    seconds = result.seconds + time.monotonic() - began
     record = Exploration(
-        sampler, status, result.reason, result.time, largest, len(found), len(chosen), len(atoms), seconds
+        sampler, status, result.reason, result.time, largest, len(found), len(chosen), len(start.atoms), seconds
     )
     logger.info(
         "%s at %g K: %s after %.2f ps, grade %.3g", sampler.structure, sampler.temperature, status, result.time, largest

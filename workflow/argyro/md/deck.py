@@ -1,5 +1,8 @@
 """LAMMPS's commands of a run's segments."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from argyro.common.errors import DynamicsError
 
 from .lammps import DATA, PotentialFile
@@ -26,13 +29,34 @@ box tilt large
 """
 
 
+@dataclass(frozen=True)
+class Dialect:
+    """What kinds of LAMMPS are told each in words of its own.
+
+    Attributes:
+        pair: The commands that choose the potential.
+        grading: Those that define the variable ``grade``, the largest of the last grading, and keep structures.
+        grades: Columns of the table that LAMMPS prints, besides `THERMO`, where grades are computed.
+    """
+
+    pair: Callable[[PotentialFile, Grading | None], str]
+    grading: Callable[[Grading], str]
+    grades: tuple[str, ...]
+
+
 def lammps_seed(seed: int) -> int:
     """A seed as LAMMPS takes it."""
     return 1 + seed % LAMMPS_SEEDS
 
 
 def segment_deck(
-    potential: PotentialFile, settings: RunSettings, *, first_step: int, velocity_seed: int, thermostat_seed: int
+    potential: PotentialFile,
+    settings: RunSettings,
+    *,
+    first_step: int,
+    velocity_seed: int,
+    thermostat_seed: int,
+    dialect: Dialect | None = None,
 ) -> str:
     """One segment, from the data file at step 0 or from a restart file, over to the next restart file.
 
@@ -42,21 +66,23 @@ def segment_deck(
         first_step: Where the segment begins.
         velocity_seed: Of the velocities at step 0.
         thermostat_seed: Of the thermostat at step 0; later its state comes from the restart file.
+        dialect: Of the LAMMPS that reads it; None: of one with mtpcore's plug-in.
     """
+    dialect = dialect or PLUGIN
     steps = min(settings.segment_steps, settings.steps - first_step)
     return "\n".join(
         [
             HEAD + (f"read_data {DATA}" if first_step == 0 else f"read_restart {RESTART}.in"),
-            _pair(potential, settings.grading),
+            dialect.pair(potential, settings.grading),
             "neighbor 1.0 bin\nneigh_modify every 1 delay 0 check yes",
             f"timestep {settings.timestep}",
             _velocities(settings, velocity_seed) if first_step == 0 else "",
             _motion(settings.ensemble, thermostat_seed),
             _framework(potential, settings),
             *(_dump(stream, potential) for stream in settings.streams),
-            _watch(settings),
+            _watch(settings, dialect),
             f"thermo {settings.thermo_every}",
-            f"thermo_style custom {' '.join(thermo_keywords(settings))}",
+            f"thermo_style custom {' '.join(THERMO + (dialect.grades if settings.grading else ()))}",
             "thermo_modify line one format float %.17g lost error flush yes",
             f"run {steps} start 0 stop {settings.steps}",
             _end(),
@@ -65,7 +91,7 @@ def segment_deck(
 
 
 def thermo_keywords(settings: RunSettings) -> tuple[str, ...]:
-    """Columns of the table that LAMMPS prints."""
+    """Columns of the table that LAMMPS leaves."""
     return THERMO + (GRADES if settings.grading else ())
 
 
@@ -74,6 +100,13 @@ def _pair(potential: PotentialFile, grading: Grading | None) -> str:
         return potential.pair_style()
     select = "" if grading.select is None else f" select {grading.select} {SNAPSHOTS}"
     return potential.pair_style("mtp/extrapolation", f"every {grading.every}{select}")
+
+
+def _grading(_grading: Grading) -> str:
+    return "compute grade all pair mtp/extrapolation\nvariable grade equal c_grade[1]"
+
+
+PLUGIN = Dialect(_pair, _grading, GRADES)
 
 
 def _velocities(settings: RunSettings, seed: int) -> str:
@@ -126,19 +159,16 @@ def dump_name(stream: Stream) -> str:
     return f"{stream.name}.bin"
 
 
-def _watch(settings: RunSettings) -> str:
+def _watch(settings: RunSettings, dialect: Dialect) -> str:
     """Ends the run softly, so that what was written so far is complete."""
     lines = [
         "variable temperature equal temp",
         f"fix hot all halt {WATCH_EVERY} v_temperature > {settings.hottest} error soft",
     ]
     if settings.grading is not None:
-        lines.append("compute grade all pair mtp/extrapolation")
+        lines.append(dialect.grading(settings.grading))
         if settings.grading.stop is not None:
-            lines += [
-                "variable grade equal c_grade[1]",
-                f"fix unknown all halt {settings.grading.every} v_grade > {settings.grading.stop} error soft",
-            ]
+            lines.append(f"fix unknown all halt {settings.grading.every} v_grade > {settings.grading.stop} error soft")
     return "\n".join(lines)
 
 

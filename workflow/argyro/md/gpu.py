@@ -16,8 +16,6 @@ from ase.units import fs
 import mtpcore
 from argyro.common.errors import DynamicsError, FileError, MissingDependencyError
 from argyro.common.randomness import seed_for
-from mtpcore.cfg import format_cfg
-from mtpcore.configuration import Configuration
 from mtpcore.errors import InvalidStructureError, MtpcoreError
 from mtpcore.gpu.backend import Backend, CupyBackend, GpuError
 from mtpcore.gpu.motion import (
@@ -36,6 +34,7 @@ from .dump import DumpFrame, FloatArray, append_frame
 from .job import Job
 from .lammps import LOG, check_structure, orientation
 from .settings import RunSettings, Stream
+from .snapshots import append_snapshot, kinds_of
 
 PER_PS = 1000 * fs  # of ASE's time
 STATE = ("positions", "images", "velocities", "cell", "taken")
@@ -52,8 +51,8 @@ def device() -> Backend:
         return CupyBackend()
     except GpuError as error:
         raise MissingDependencyError(
-            f"dynamics.engine is gpu, but {error}; on a machine with an NVIDIA GPU install CuPy into the environment, "
-            "or set dynamics.engine: lammps"
+            f"the engine is gpu, but {error}; run scripts/run --with gpu, have the jobs run on a machine with an "
+            "NVIDIA GPU, or set dynamics.engine and learning.exploration.engine to lammps"
         ) from None
 
 
@@ -192,10 +191,9 @@ def _first_system(job: Job) -> MovingSystem:
 
 def _later_system(job: Job, state: Mapping[str, Any]) -> MovingSystem:
     ensemble, symbols = job.settings.ensemble, np.array(job.atoms.get_chemical_symbols())
-    kinds = {element: kind for kind, element in enumerate(job.potential.species)}
     is_framework = ~np.isin(symbols, job.settings.mobile)
     return MovingSystem(
-        System(np.array([kinds[s] for s in symbols], np.int32), state["positions"], state["cell"]),
+        System(kinds_of(job.atoms, job.potential.species), state["positions"], state["cell"]),
         _masses(job.atoms),
         state["velocities"],
         state["images"],
@@ -301,13 +299,9 @@ class _Recorder:
                 append_frame(self._folder / dump_name(stream), DumpFrame(step, cell, places[members]))
 
     def _keep(self, motion: Motion, number: int, grades: FloatArray) -> None:
-        state = motion.state(number)
-        kinds = {element: kind for kind, element in enumerate(self.job.potential.species)}
-        features = {"MV_grade": f"{self._grades.last:.17g}", "timestep": str(motion.step)}
-        types = np.array([kinds[s] for s in self.job.atoms.get_chemical_symbols()], np.int32)
-        kept = Configuration(types, state["positions"], state["cell"], grades=grades, features=features)
-        with (self._folder / SNAPSHOTS).open("a", encoding="utf-8") as file:
-            file.write(format_cfg([kept]))
+        state, kinds = motion.state(number), kinds_of(self.job.atoms, self.job.potential.species)
+        frame = DumpFrame(motion.step, state["cell"], np.column_stack([state["positions"], grades]))
+        append_snapshot(self._folder / SNAPSHOTS, kinds, frame)
 
     def finish(self, motion: Motion, number: int) -> None:
         """Write the state, unless the system flew apart or has been finished."""

@@ -1,14 +1,13 @@
 """A run, as all that takes part in it needs to know it."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 from ase import Atoms
 
+from argyro.config.dynamics import Engine, KokkosConfig
+
 from .lammps import PotentialFile
 from .settings import RunSettings
-
-type Engine = Literal["lammps", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,7 @@ class Job:
         ranks: Processes.
         identity: Hash of all that determines the result.
         engine: What runs it.
+        kokkos: Of the engine ``kokkos``: how.
     """
 
     atoms: Atoms
@@ -32,3 +32,4 @@ class Job:
     ranks: int
     identity: str
     engine: Engine = "lammps"
+    kokkos: KokkosConfig = field(default_factory=KokkosConfig)

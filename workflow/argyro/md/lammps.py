@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -117,14 +117,25 @@ def run_lammps(folder: Path, deck: str, *, ranks: int = 1) -> str:
         DynamicsError: LAMMPS ended with another error; its last lines are shown.
         MissingDependencyError: LAMMPS is not installed.
     """
-    write_text(folder / DECK, deck)
     program, environment = _program()
-    words = [program, "-in", DECK, "-log", LOG, "-nocite"]
+    return run_deck(folder, deck, command([program], ranks) if ranks > 1 else [program], environment)
+
+
+def run_deck(folder: Path, deck: str, words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Run a deck by any LAMMPS; see `run_lammps`.
+
+    Args:
+        folder: Where it runs.
+        deck: The commands.
+        words: How it is started.
+        environment: Variables besides the process's own.
+    """
+    write_text(folder / DECK, deck)
     with (folder / OUTPUT).open("w", encoding="utf-8") as output:
         code = subprocess.run(  # noqa: S603  our own command
-            command(words, ranks) if ranks > 1 else words,
+            [*words, "-in", DECK, "-log", LOG, "-nocite"],
             cwd=folder,
-            env=os.environ | environment | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | dict(environment) | {"OMP_NUM_THREADS": "1"},
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,

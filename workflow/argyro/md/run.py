@@ -14,10 +14,11 @@ from argyro.common.extxyz import format_structure, read_structure, read_structur
 from argyro.common.files import read_json, replacing, sha256_of_file, sha256_of_json, write_json
 from argyro.common.provenance import software_versions
 from argyro.common.tables import join_tables
+from argyro.config.dynamics import Engine, KokkosConfig
 
 from .deck import RESTART
 from .harvest import FINAL_FILE, SNAPSHOTS_FILE, THERMO_FILE, Status, trajectory_name
-from .job import Engine, Job
+from .job import Job
 from .lammps import PotentialFile
 from .segment import RECORD, SCRATCH, SegmentRecord, read_record, run_segments
 from .settings import RunSettings
@@ -98,6 +99,7 @@ def run_md(
     seed: int,
     ranks: int = 1,
     engine: Engine = "lammps",
+    kokkos: KokkosConfig | None = None,
 ) -> RunResult:
     """Run molecular dynamics, or what is left of it.
 
@@ -112,7 +114,8 @@ def run_md(
             ``restart`` and, where structures were kept for their grade, ``snapshots.extxyz``.
         seed: Of velocities and thermostat.
         ranks: Processes; results agree to the last bit only for the same number. A GPU takes one.
-        engine: ``lammps``, or ``gpu``: on an NVIDIA GPU.
+        engine: ``lammps``; ``gpu``: on an NVIDIA GPU; or ``kokkos``: by a LAMMPS of the user's on a GPU.
+        kokkos: Which LAMMPS that is, and how it runs.
 
     Returns:
         How it went: a run that ends early is a result, not an error.
@@ -121,7 +124,8 @@ def run_md(
         DynamicsError: the engine does not take the structure, the potential or the settings.
         MissingDependencyError: the engine is not installed, or there is no GPU.
     """
-    return run_side_by_side([Run(atoms, potential, settings, folder, seed)], ranks=ranks, engine=engine)[0]
+    runs = [Run(atoms, potential, settings, folder, seed)]
+    return run_side_by_side(runs, ranks=ranks, engine=engine, kokkos=kokkos)[0]
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,9 @@ class Run:
     seed: int
 
 
-def run_side_by_side(runs: Sequence[Run], *, ranks: int = 1, engine: Engine = "lammps") -> list[RunResult]:
+def run_side_by_side(
+    runs: Sequence[Run], *, ranks: int = 1, engine: Engine = "lammps", kokkos: KokkosConfig | None = None
+) -> list[RunResult]:
     """Run several as `run_md` runs one: on a GPU all at once, so that small systems fill the card.
 
     Those with the same potential and settings but for temperatures go together; each comes to the same, to the last
@@ -144,7 +150,8 @@ def run_side_by_side(runs: Sequence[Run], *, ranks: int = 1, engine: Engine = "l
     Args:
         runs: Which.
         ranks: Processes of LAMMPS.
-        engine: ``lammps`` or ``gpu``.
+        engine: ``lammps``, ``gpu`` or ``kokkos``.
+        kokkos: Of the engine ``kokkos``: how it runs.
 
     Returns:
         How each went, in their order.
@@ -153,7 +160,7 @@ def run_side_by_side(runs: Sequence[Run], *, ranks: int = 1, engine: Engine = "l
         DynamicsError: the engine does not take a structure, the potential or the settings.
         MissingDependencyError: the engine is not installed, or there is no GPU.
     """
-    progress = [_Progress(run, ranks, engine) for run in runs]
+    progress = [_Progress(run, ranks, engine, kokkos or KokkosConfig()) for run in runs]
     while running := [one for one in progress if one.result is None]:
         first = min(running, key=lambda one: one.step)
         together = [one for one in running if one.companions == first.companions] if engine == "gpu" else [first]
@@ -177,10 +184,10 @@ class _Progress:
         result: None until it has ended.
     """
 
-    def __init__(self, run: Run, ranks: int, engine: Engine) -> None:
+    def __init__(self, run: Run, ranks: int, engine: Engine, kokkos: KokkosConfig) -> None:
         identity = _identity(run, engine)
         self.folder = run.folder
-        self.job = Job(run.atoms, run.potential, run.settings, run.seed, ranks, identity, engine)
+        self.job = Job(run.atoms, run.potential, run.settings, run.seed, ranks, identity, engine, kokkos)
         self.result = _finished(run.folder, identity)
         self.done = [] if self.result else _segments(run.folder / SEGMENTS, identity)
         self._end_if_over()

@@ -6,18 +6,18 @@ LAMMPS runs it as a fresh process; on a GPU it starts from nothing but the check
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from argyro.common.files import read_json, write_json
 from argyro.common.randomness import seed_for
 
-from . import harvest
-from .deck import RESTART, lammps_seed, segment_deck
+from . import harvest, kokkos
+from .deck import PLUGIN, RESTART, Dialect, lammps_seed, segment_deck
 from .harvest import Status
 from .job import Job
-from .lammps import DATA, OUTPUT, BurstError, run_lammps, write_data
+from .lammps import DATA, OUTPUT, BurstError, run_deck, run_lammps, write_data
 
 RECORD = "segment.json"
 SCRATCH = ".segment-"
@@ -59,7 +59,7 @@ def run_segments(jobs: Sequence[Job], segments: Sequence[Path], previous: Sequen
     """Run the segment after another one, or the first, of runs that go side by side.
 
     Args:
-        jobs: The runs, all of one engine and at one step; for LAMMPS, one.
+        jobs: The runs, all of one engine and at one step; one, but on the engine ``gpu``.
         segments: Folder of all segments of each.
         previous: The segment before.
 
@@ -89,19 +89,39 @@ def run_segments(jobs: Sequence[Job], segments: Sequence[Path], previous: Sequen
 def _run_lammps(jobs: Sequence[Job], scratches: Sequence[Path], first_step: int) -> list[tuple[str, str]]:
     """What LAMMPS printed, and how the system flew apart, if it did."""
     (job,), (scratch,) = jobs, scratches
+    deck = _deck(job, scratch, first_step, PLUGIN)
+    return [_ending(scratch, lambda: run_lammps(scratch, deck, ranks=job.ranks))]
+
+
+def _run_kokkos(jobs: Sequence[Job], scratches: Sequence[Path], first_step: int) -> list[tuple[str, str]]:
+    """The same, by the user's LAMMPS on a GPU."""
+    (job,), (scratch,) = jobs, scratches
+    words = kokkos.command_line(job.kokkos, job.settings.grading)
+    deck = _deck(job, scratch, first_step, kokkos.dialect(job.kokkos))
+    ending = _ending(scratch, lambda: run_deck(scratch, deck, words, {}))
+    kokkos.translate(scratch, job.atoms, job.potential.species, job.settings, first_step=first_step)
+    return [ending]
+
+
+def _deck(job: Job, scratch: Path, first_step: int, dialect: Dialect) -> str:
+    """The commands; the structure's file is written where they need it."""
     if first_step == 0:
         write_data(scratch / DATA, job.atoms, job.potential.species)
-    deck = segment_deck(
+    return segment_deck(
         job.potential,
         job.settings,
         first_step=first_step,
         velocity_seed=lammps_seed(seed_for(job.seed, "velocities")),
         thermostat_seed=lammps_seed(seed_for(job.seed, "thermostat")),
+        dialect=dialect,
     )
+
+
+def _ending(scratch: Path, run: Callable[[], str]) -> tuple[str, str]:
     try:
-        return [(run_lammps(scratch, deck, ranks=job.ranks), "")]
+        return run(), ""
     except BurstError as error:
-        return [((scratch / OUTPUT).read_text(encoding="utf-8", errors="replace"), str(error))]
+        return (scratch / OUTPUT).read_text(encoding="utf-8", errors="replace"), str(error)
 
 
 def _run_gpu(jobs: Sequence[Job], scratches: Sequence[Path], first_step: int) -> list[tuple[str, str]]:
@@ -111,4 +131,4 @@ def _run_gpu(jobs: Sequence[Job], scratches: Sequence[Path], first_step: int) ->
     return run_on_gpu(jobs, scratches, first_step)
 
 
-ENGINES = {"lammps": _run_lammps, "gpu": _run_gpu}
+ENGINES = {"lammps": _run_lammps, "gpu": _run_gpu, "kokkos": _run_kokkos}
