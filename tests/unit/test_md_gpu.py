@@ -71,6 +71,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
 
 
+def test_mixed_precision_is_another_run_that_differs_by_little(tmp_path: Path, potential: PotentialFile) -> None:
+    exact, mixed = (
+        run(crystal(), potential, settings(), tmp_path / engine, engine=engine) for engine in ("gpu", "gpu-mixed")
+    )
+    assert read_json(exact.folder / "run.json")["engine"] != read_json(mixed.folder / "run.json")["engine"]
+    energies = [result.thermo()["potential_energy_eV"].to_numpy() for result in (exact, mixed)]
+    assert 0 < np.abs(energies[0] - energies[1]).max() < 1e-3
+    replaced = run(crystal(), potential, settings(), tmp_path / "gpu", engine="gpu-mixed")
+    assert np.array_equal(replaced.thermo()["potential_energy_eV"], energies[1])
+
+
 @pytest.mark.parametrize("mobile", ["Li", "Na"])
 def test_run_is_that_of_lammps_file_by_file(tmp_path: Path, potential: PotentialFile, mobile: str) -> None:
     atoms = crystal()

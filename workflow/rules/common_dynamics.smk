@@ -1,13 +1,15 @@
 # What rules of dynamics need to know.
 from itertools import product
 
+from argyro.config.dynamics import SIDE_BY_SIDE
+
 DYNAMICS = settings.dynamics
 RELAXATION = "dynamics/{structure}/r{repeat}/relaxation/{replica}"
 RUN = "dynamics/{run}/r{repeat}/{temperature}K/{replica}"
 REPEATS = range(LEARNING.repeats)
 IS_ON_GPU = DYNAMICS.engine != "lammps"
 # There all temperatures and replicas of a structure are one job; the user's LAMMPS takes one run at a time
-ARE_SIDE_BY_SIDE = DYNAMICS.engine == "gpu"
+ARE_SIDE_BY_SIDE = DYNAMICS.engine in SIDE_BY_SIDE
 RUNS_OF_JOB = (
     "{run}-r{repeat}"
     if ARE_SIDE_BY_SIDE

@@ -7,6 +7,7 @@ from math import ceil, exp, log, log10
 import numpy as np
 
 from argyro.common.errors import ArgyroError
+from argyro.config.dynamics import SIDE_BY_SIDE
 from argyro.config.model import Config
 from argyro.learning.samplers import Sampler, samplers
 from argyro.structures.boundary import boundary_geometry
@@ -75,7 +76,7 @@ class Work:
     def key(self, rule: str) -> str:
         """Where the costs of a rule stand: labels are as dear as their backend, runs as what makes them."""
         engines = {"run_dynamics": self._config.dynamics.engine, "explore": self._config.learning.exploration.engine}
-        if engines.get(rule) == "gpu":
+        if engines.get(rule) in SIDE_BY_SIDE:
             return f"{rule}:gpu"
         return f"{rule}:{self._config.labels.backend}" if rule in LABEL_RULES else rule
 
@@ -192,7 +193,7 @@ class Work:
         settings = self._config.dynamics
         duration = settings.production_ps + (settings.equilibration_ps if settings.cell == "npt" else 0)
         atoms, level = self.atoms(wildcards["run"]), self._last_level
-        if settings.engine == "gpu":
+        if settings.engine in SIDE_BY_SIDE:
             return self._md_on_gpu([atoms] * self._runs_of_job, duration, settings.timestep_ps, level)
         work = self._md(atoms, duration, settings.timestep_ps, level)
         return work / (settings.ranks if settings.engine == "lammps" else 1)
@@ -201,7 +202,7 @@ class Work:
     def _runs_of_job(self) -> int:
         """How many runs a job of molecular dynamics makes: on a GPU all of a structure, side by side."""
         settings = self._config.dynamics
-        return len(settings.temperatures_K) * settings.replicas if settings.engine == "gpu" else 1
+        return len(settings.temperatures_K) * settings.replicas if settings.engine in SIDE_BY_SIDE else 1
 
     def _exploration(self, wildcards: Wildcards) -> float:
         level = int(wildcards["level"])
@@ -210,7 +211,7 @@ class Work:
         first = int(wildcards["part"]) * settings.samplers_per_job
         chosen = self._samplers(wildcards["system"], level)[first : first + settings.samplers_per_job]
         atoms = [self.atoms(sampler.structure) for sampler in chosen]
-        if settings.engine == "gpu":
+        if settings.engine in SIDE_BY_SIDE:
             return self._md_on_gpu(atoms, rung.duration_ps, settings.timestep_ps, level)
         return self._md(sum(atoms), rung.duration_ps, settings.timestep_ps, level)
 

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from .base import NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
 ROUNDING = 1e-6  # relative
-type Engine = Literal["lammps", "gpu", "kokkos"]
+type Engine = Literal["lammps", "gpu", "gpu-mixed", "kokkos"]
+SIDE_BY_SIDE = ("gpu", "gpu-mixed")  # engines that take several runs at once
 
 
 def _is_multiple(longer: float, shorter: float) -> bool:
@@ -111,9 +112,9 @@ class DynamicsConfig(Section):
     stop_grade: float = Field(default=20.0, gt=1)
     """A run ends where a grade exceeds this."""
     engine: Engine = "lammps"
-    """What runs molecular dynamics: LAMMPS on processors; gpu, an NVIDIA GPU (`scripts/run --with gpu`); or kokkos, a
-    LAMMPS of your own on a GPU. Jobs of the latter two ask for the resource gpu: 1. Relaxations are always LAMMPS's on
-    processors."""
+    """What runs molecular dynamics: LAMMPS on processors; gpu, an NVIDIA GPU (`scripts/run --with gpu`), gpu-mixed with
+    moments in single precision; or kokkos, a LAMMPS of your own on a GPU. Jobs of all but LAMMPS ask for the resource
+    gpu: 1. Relaxations are always LAMMPS's on processors."""
     ranks: PositiveInt = 1
     """Processes of LAMMPS for each run; a run on a GPU takes one."""
     kokkos: KokkosConfig = KokkosConfig()

@@ -26,7 +26,7 @@ from mtpcore.gpu.motion import (
     Observation,
     thermal_velocities,
 )
-from mtpcore.gpu.sites import LARGEST_FORCE, Sites
+from mtpcore.gpu.sites import LARGEST_FORCE, Precision, Sites
 from mtpcore.gpu.systems import SmallCellError, System
 
 from .deck import BAR_PER_GPA, FINAL, RESTART, SNAPSHOTS, WATCH_EVERY, dump_name, thermo_keywords
@@ -138,9 +138,9 @@ def _finish_those_that_ended(motion: Motion, recorders: Sequence["_Recorder"]) -
 
 
 @lru_cache(maxsize=1)
-def _sites(backend: Backend, path: Path, _stamp: int) -> Sites:
+def _sites(backend: Backend, path: Path, _stamp: int, precision: Precision) -> Sites:
     try:
-        return Sites(backend, mtpcore.read_potential(path))
+        return Sites(backend, mtpcore.read_potential(path), precision=precision)
     except (ValueError, MtpcoreError) as error:
         raise DynamicsError(f"the potential {path} cannot be used: {error}") from None
 
@@ -150,7 +150,8 @@ def _start(jobs: Sequence[Job], folders: Sequence[Path], first_step: int) -> Mot
     for job in jobs:
         check_structure(job.atoms, job.potential.species)
     backend = device()
-    sites = _sites(backend, path, path.stat().st_mtime_ns)
+    precision: Precision = "mixed" if jobs[0].engine == "gpu-mixed" else "double"
+    sites = _sites(backend, path, path.stat().st_mtime_ns, precision)
     if settings.grading is not None and not sites.has_grades:
         raise DynamicsError(f"{path} holds no active set of neighbourhoods: grades cannot be computed")
     motion = MotionSettings(

@@ -14,7 +14,7 @@ from argyro.common.extxyz import format_structure, read_structure, read_structur
 from argyro.common.files import read_json, replacing, sha256_of_file, sha256_of_json, write_json
 from argyro.common.provenance import software_versions
 from argyro.common.tables import join_tables
-from argyro.config.dynamics import Engine, KokkosConfig
+from argyro.config.dynamics import SIDE_BY_SIDE, Engine, KokkosConfig
 
 from .deck import RESTART
 from .harvest import FINAL_FILE, SNAPSHOTS_FILE, THERMO_FILE, Status, trajectory_name
@@ -163,7 +163,7 @@ def run_side_by_side(
     progress = [_Progress(run, ranks, engine, kokkos or KokkosConfig()) for run in runs]
     while running := [one for one in progress if one.result is None]:
         first = min(running, key=lambda one: one.step)
-        together = [one for one in running if one.companions == first.companions] if engine == "gpu" else [first]
+        together = [one for one in running if one.companions == first.companions] if engine in SIDE_BY_SIDE else [first]
         segments = run_segments(
             [one.job for one in together],
             [one.folder / SEGMENTS for one in together],

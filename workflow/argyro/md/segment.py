@@ -131,4 +131,4 @@ def _run_gpu(jobs: Sequence[Job], scratches: Sequence[Path], first_step: int) ->
     return run_on_gpu(jobs, scratches, first_step)
 
 
-ENGINES = {"lammps": _run_lammps, "gpu": _run_gpu, "kokkos": _run_kokkos}
+ENGINES = {"lammps": _run_lammps, "gpu": _run_gpu, "gpu-mixed": _run_gpu, "kokkos": _run_kokkos}
