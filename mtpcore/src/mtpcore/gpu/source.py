@@ -9,7 +9,8 @@ from .tables import AHEAD, WORKERS, Schedule, Tables
 
 TILES = (8, 4, 2)  # atoms of a block; 1 where no other fits
 FEW_MOMENTS, FEW_TILES = 128, (4, 2)  # blocks of small potentials are rather small: measured
-ENOUGH_WARPS = 24  # side by side: as many as registers leave room for
+ENOUGH_WARPS = 24  # side by side: as many as registers leave room for; more with few moments
+FEW_MOMENTS_WARPS = 28
 MOST = 226 * 1024  # shared memory that a block can have (compute capability 9.0)
 TOGETHER, OWN = 228 * 1024, 1024  # what all blocks of a multiprocessor have, and what each needs besides
 WARP, CAPACITY = 32, 64  # threads; neighbours in a list, mostly
@@ -104,21 +105,16 @@ def block_threads(tile: int) -> int:
 def default_tile(tables: Tables, capacity: int, word: int = DOUBLE) -> int:
     """Atoms a block works on: as many as leave about as many threads side by side as any other number does."""
     tiles = TILES if tables.moments > FEW_MOMENTS else FEW_TILES
-    warps = {
-        tile: _resident_warps(shared_bytes(tables, tile, capacity, word=word), block_threads(tile)) for tile in tiles
-    }
-    enough = 0.95 * max(warps.values())
-    return next((tile for tile in tiles if warps[tile] >= enough), 1)
+    fitting = [tile for tile in tiles if shared_bytes(tables, tile, capacity, word=word) <= MOST]
+    threads = {tile: resident_blocks(tables, tile, capacity, word) * block_threads(tile) for tile in fitting}
+    return next((tile for tile in fitting if threads[tile] >= 0.95 * max(threads.values())), 1)
 
 
-def _resident_warps(shared: int, threads: int) -> int:
-    """Of blocks side by side on a multiprocessor; 0 where not even one fits."""
-    return _resident_blocks(shared, threads) * threads // WARP if shared <= MOST else 0
-
-
-def _resident_blocks(shared: int, threads: int) -> int:
-    """Blocks side by side, at most as many as are enough."""
-    return max(1, min(TOGETHER // (shared + OWN), ENOUGH_WARPS * WARP // threads))
+def resident_blocks(tables: Tables, tile: int, capacity: int, word: int = DOUBLE) -> int:
+    """Blocks side by side on a multiprocessor, at most as many as are enough."""
+    warps = ENOUGH_WARPS if tables.moments > FEW_MOMENTS else FEW_MOMENTS_WARPS
+    shared = shared_bytes(tables, tile, capacity, word=word) + OWN
+    return max(1, min(TOGETHER // shared, warps * WARP // block_threads(tile)))
 
 
 def _text(name: str) -> str:
@@ -136,7 +132,7 @@ def _constants(tables: Tables, tile: int, word: int) -> str:
     whole = {
         "kTile": tile,
         "kWorkers": WORKERS,
-        "kBlocks": _resident_blocks(shared_bytes(tables, tile, CAPACITY, word=word), block_threads(tile)),
+        "kBlocks": resident_blocks(tables, tile, CAPACITY, word),
         "kSpecies": tables.species,
         "kRadialSize": tables.radial_size,
         "kRadial": tables.radial,
