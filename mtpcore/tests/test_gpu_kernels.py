@@ -17,7 +17,7 @@ from mtpcore import Engine, InvalidStructureError, MtpcoreError, Potential, Unkn
 from mtpcore.gpu.backend import CupyBackend, EmulatedBackend, GpuError
 from mtpcore.gpu.motion import RENEW_EVERY
 from mtpcore.gpu.sites import GpuEngine, Sites
-from mtpcore.gpu.source import common_source, default_tile, sites_source
+from mtpcore.gpu.source import DOUBLE, FLOAT, MOST, common_source, default_tile, shared_bytes, sites_source
 from mtpcore.gpu.systems import Batch, NeighborLists, System, common_kernels
 from mtpcore.gpu.tables import contraction_program, spread
 
@@ -200,6 +200,13 @@ def test_blocks_of_any_number_of_atoms_come_to_the_same() -> None:
         for one, other in zip(found, expected, strict=True):
             assert_equal(one.forces, other.forces, 1e-13)
             assert_equal(one.site_energies, other.site_energies, 1e-13)
+
+
+@pytest.mark.parametrize("word", [DOUBLE, FLOAT])
+def test_blocks_of_large_potentials_leave_room_for_grades(word: int) -> None:
+    for level in (16, 20, 22):
+        tables = contraction_program(new_potential(level, 4, min_dist=1.5, max_dist=5.0))
+        assert shared_bytes(tables, default_tile(tables, 96, word), 96, rows=True) <= MOST
 
 
 def test_workers_side_by_side_read_different_banks_and_every_sum_keeps_its_terms() -> None:

@@ -105,7 +105,8 @@ def block_threads(tile: int) -> int:
 def default_tile(tables: Tables, capacity: int, word: int = DOUBLE) -> int:
     """Atoms a block works on: as many as leave about as many threads side by side as any other number does."""
     tiles = TILES if tables.moments > FEW_MOMENTS else FEW_TILES
-    fitting = [tile for tile in tiles if shared_bytes(tables, tile, capacity, word=word) <= MOST]
+    # Grades are computed in double precision in either case
+    fitting = [tile for tile in tiles if shared_bytes(tables, tile, capacity, rows=True) <= MOST]
     threads = {tile: resident_blocks(tables, tile, capacity, word) * block_threads(tile) for tile in fitting}
     return next((tile for tile in fitting if threads[tile] >= 0.95 * max(threads.values())), 1)
 
