@@ -1,13 +1,14 @@
 """Potentials of the native engine made for tests, and numerical derivatives to check them with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from helpers import Structure, random_cell, random_potential_fields
 
-from mtpcore import ActiveSet, Engine, Potential, reference, samples
+from mtpcore import ActiveSet, Engine, Potential, reference, samples, write_potential
 
 type FloatArray = npt.NDArray[np.float64]
 
@@ -153,3 +154,14 @@ def numerical_virial(engine: Engine, structure: Structure, step: float = 1e-4) -
 def solid_potential(level: int, many_body: float = 2e-5, seed: int = 0) -> Potential:
     """A potential under which Li6PS5Cl vibrates without falling apart."""
     return samples.solid_potential(random_native(level, 4, seed), many_body)
+
+
+def write_barely_unknown(path: Path, atoms: Any, species: Sequence[str], grade: float) -> None:
+    """Write a solid's potential with an active set by which the largest grade of a structure is this one."""
+    from mtpcore.ase import MTP  # noqa: PLC0415  most of this is used where there is no ASE
+
+    graded = with_random_active_set(solid_potential(8))
+    write_potential(path, graded)
+    assert graded.active_set is not None
+    scale = MTP(path, species).grades(atoms).max() / grade
+    write_potential(path, with_active_set(graded, graded.active_set.matrix * scale))

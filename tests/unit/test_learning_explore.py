@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from helpers import li6ps5cl_cell
-from native import solid_potential, with_active_set, with_random_active_set
+from native import solid_potential, write_barely_unknown
 
 import mtpcore
 from argyro.config.learning import ExplorationConfig, Mode, Rung
@@ -38,10 +38,7 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> None:
 def potential(tmp_path_factory: pytest.TempPathFactory) -> PotentialFile:
     """One that grades the start as barely unknown."""
     path = tmp_path_factory.mktemp("potential") / "solid.almtp"
-    graded = with_random_active_set(solid_potential(8))
-    mtpcore.write_potential(path, graded)
-    scale = MTP(path, SPECIES).grades(li6ps5cl_cell()).max() / START_GRADE
-    mtpcore.write_potential(path, with_active_set(graded, graded.active_set.matrix * scale))
+    write_barely_unknown(path, li6ps5cl_cell(), SPECIES, START_GRADE)
     return PotentialFile(path, SPECIES)
 
 

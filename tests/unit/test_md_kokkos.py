@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 from helpers import li6ps5cl_cell
-from native import solid_potential, with_active_set, with_random_active_set
+from native import write_barely_unknown
 
-import mtpcore
 from argyro.common.errors import MissingDependencyError
 from argyro.common.files import read_json
 from argyro.config.dynamics import DynamicsConfig, Engine, KokkosConfig
@@ -34,7 +33,6 @@ from argyro.md.lammps import PotentialFile
 from argyro.md.run import RunResult, run_md
 from argyro.md.settings import Ensemble, Grading, RunSettings, Stream
 from argyro.md.thermo import read_log
-from mtpcore.ase import MTP
 from mtpcore.cfg import iter_cfg
 
 SPECIES = ("Li", "P", "S", "Cl")
@@ -75,10 +73,7 @@ def stand_in(tmp_path: Path) -> KokkosConfig:
 def potential(tmp_path_factory: pytest.TempPathFactory) -> PotentialFile:
     """One that grades the start as barely unknown."""
     path = tmp_path_factory.mktemp("a potential") / "solid.almtp"
-    graded = with_random_active_set(solid_potential(8))
-    mtpcore.write_potential(path, graded)
-    scale = MTP(path, SPECIES).grades(crystal()).max() / START_GRADE
-    mtpcore.write_potential(path, with_active_set(graded, graded.active_set.matrix * scale))
+    write_barely_unknown(path, crystal(), SPECIES, START_GRADE)
     return PotentialFile(path, SPECIES)
 
 
