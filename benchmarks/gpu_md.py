@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mtpcore.gpu import bench
 from mtpcore.gpu.backend import Backend, CupyBackend, GpuError
 from mtpcore.gpu.bound import H100, work_per_atom
+from mtpcore.gpu.sites import Precision
 from mtpcore.gpu.source import common_source, default_tile
 from mtpcore.gpu.tables import contraction_program
 from mtpcore.samples import sample_potential
@@ -42,11 +43,13 @@ B basic moments and degree D (fp64 throughout; a fused multiplication and additi
   generated code has it, and (R + 24) n for forces. Time = instructions / ({sms} multiprocessors x {clock:.2f} GHz x
   {lanes} lanes).
 * **Data path.** Shared memory and the level-1 cache give 128 bytes a cycle of a multiprocessor, or look up one line
-  of global memory. A word that a warp reads together costs a cycle, 32 numbers of its threads two: for each neighbour
-  R + 1 of the first kind (radial functions, x) and 2 of the second (powers of y and z) in each round of 32 columns of
-  monomials; an adjoint of each basic moment for 32 neighbours; contraction reads two numbers a product (one for a
-  leaf) and writes its sums, conflicts of banks not counted. Lines: two for each place of m and n neighbours, three
-  for each force of n, R K / 32 n for coefficients, and the tables of products once for the atoms of a block.
+  of global memory. The threads of an atom stand in groups that have a neighbour each, so that a word which a group
+  reads together costs a cycle for all groups of a warp: R + 1 words (radial functions, x) for n neighbours over the
+  number of groups, and two (powers of y and z) for each turn of columns of monomials; groups exchange half of their
+  sums when they add them up, two cycles a number. An adjoint of each basic moment for 32 neighbours; contraction reads
+  two numbers a product (one for a leaf) and writes its sums, conflicts of banks not counted. Lines: two for each
+  place of m and n neighbours, three for each force of n, R K / 32 n for coefficients, and the tables of products once
+  for the atoms of a block.
 * **Issue.** Four instructions of warps a cycle: arithmetic / 32, the accesses above, and 19 for 32 entries of the
   tables, two atoms side by side.
 
@@ -58,7 +61,7 @@ computes it for {neighbors} neighbours and {listed} in the list:
 |---|---|---|---|---|---|---|
 {rows}
 
-Not in it: conflicts of banks, waiting at barriers, of which a block has about 18, and for global memory."""
+Not in it: conflicts of banks, waiting at barriers, of which a block has about 15, and for global memory."""
 
 
 class Report:
@@ -94,6 +97,7 @@ def main() -> int:
         *(lambda level=level: line(backend, level, LARGE) for level in (16, 8, 18)),
         *(lambda level=level: line(backend, level, SIZES[0], BATCH) for level in (16, 8)),
         *(lambda level=level: line(backend, level, LARGE) for level in (12, 20)),
+        *(lambda level=level: line(backend, level, LARGE, precision="mixed") for level in (8, 16, 18)),
         *(lambda level=level, size=size: line(backend, level, size) for level in LEVELS for size in SIZES[:2]),
     ]
     for part in parts:
@@ -116,13 +120,15 @@ def head() -> str:
     return (
         f"Whole steps at 600 K: neighbours, forces, thermostat, and output every {bench.OUTPUT_EVERY} steps; with "
         f"grades every {bench.GRADE_EVERY} steps besides. Wanted of a step of 52 000 atoms: {targets}; of the kernel, "
-        f"that it takes no longer than 1/0.6 of the bound.\n\n{bench.HEADER.rstrip()}"
+        f"that it takes no longer than 1/0.6 of the bound, in double precision.\n\n{bench.HEADER.rstrip()}"
     )
 
 
-def line(backend: Backend, level: int, size: tuple[int, int, int], systems: int = 1) -> str:
+def line(
+    backend: Backend, level: int, size: tuple[int, int, int], systems: int = 1, precision: Precision = "double"
+) -> str:
     """A row of the table."""
-    return bench.row(bench.measure(backend, level, size, systems=systems, seconds=0.5))
+    return bench.row(bench.measure(backend, level, size, systems=systems, seconds=0.5, precision=precision))
 
 
 def tiles(backend: Backend) -> str:

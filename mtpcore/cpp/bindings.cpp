@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "bank_order.hpp"
 #include "dataset.hpp"
 
 namespace nb = nanobind;
@@ -247,6 +248,26 @@ class BoundDataset {
   Dataset set;
 };
 
+// Tables (steps, workers) of where each entry was, of where a sum's last entry was, and of whether factors swap.
+nb::tuple order_rows(Input<std::int64_t> first, Input<std::int64_t> second, Input<bool> ends, int group) {
+  if (first.ndim() != 2 || second.size() != first.size() || ends.size() != first.size())
+    throw std::invalid_argument("tables of products have one shape (steps, workers)");
+  const ProductTable table{static_cast<int>(first.shape(0)), static_cast<int>(first.shape(1)), first.data(), second.data(),
+                           ends.data()};
+  std::vector<std::int32_t> from, ended;
+  std::vector<std::uint8_t> swapped;
+  {
+    nb::gil_scoped_release release;
+    for (const Arrival& entry : order_by_banks(table, group)) {
+      from.push_back(entry.from);
+      ended.push_back(entry.ended);
+      swapped.push_back(entry.is_swapped);
+    }
+  }
+  const std::initializer_list<size_t> shape = {first.shape(0), first.shape(1)};
+  return nb::make_tuple(own(std::move(from), shape), own(std::move(ended), shape), own(std::move(swapped), shape));
+}
+
 void bind_potential(nb::module_& m) {
   nb::class_<ActiveSet> active_set(m, "ActiveSet", "MaxVol active set of an .almtp file.");
   bind_text(active_set, "configurations", &ActiveSet::configurations);
@@ -337,6 +358,7 @@ NB_MODULE(_core, m) {
   bind_potential(m);
   m.def("read_potential", &read_potential, "path"_a, nb::call_guard<nb::gil_scoped_release>());
   m.def("write_potential", &write_potential, "path"_a, "potential"_a, nb::call_guard<nb::gil_scoped_release>());
+  m.def("order_by_banks", &order_rows, "first"_a, "second"_a, "ends"_a, "group"_a);
   m.def("simd", &simd_name);
   m.def("simd_available", &simd_available);
   m.def("select_simd", &select_simd, "name"_a);

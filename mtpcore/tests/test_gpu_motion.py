@@ -222,7 +222,7 @@ def test_a_system_in_a_batch_moves_as_it_does_alone_to_the_last_bit(potential: P
     sites = Sites(BACKEND, potential)
     systems = [argyrodite(seed, temperatures=(300.0 * seed, 300.0), strain=0.01 * seed) for seed in (1, 2, 3)]
     together = motion_of(sites, *systems, skin=0.4, **NPT)
-    alone = motion_of(Sites(BACKEND, potential, tile=1), systems[1], skin=0.4, **NPT)
+    alone = motion_of(sites, systems[1], skin=0.4, **NPT)
     for motion in (together, alone):
         motion.advance(40)
     assert together.lists.builds > alone.lists.builds > 1

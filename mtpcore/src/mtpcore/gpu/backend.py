@@ -17,6 +17,7 @@ from mtpcore.errors import MtpcoreError
 type Array = Any  # of NumPy or CuPy
 type Argument = Any  # of a kernel: an array or None, a Python integer (32 bits), a Python float (64), or np.uint64
 DEFAULT_SHARED = 48 * 1024  # bytes that a block may have without being asked for
+TOGETHER, OWN = 228 * 1024, 1024  # shared memory of a multiprocessor, and what each block needs besides
 GUARD = 64  # numbers behind emulated shared memory that must stay as they are
 
 
@@ -65,21 +66,31 @@ class CupyKernels:
     """A module that CuPy has compiled."""
 
     def __init__(self, cupy: Any, source: str) -> None:
+        self._driver = cupy.cuda.driver
         self._module = cupy.RawModule(code=source)
         self._module.compile()
-        self._functions: dict[str, Any] = {}
+        self._functions: dict[tuple[str, int, int], Any] = {}
 
     def launch(self, name: str, blocks: int, threads: int, arguments: Sequence[Argument], *, shared: int = 0) -> None:
         """Run a kernel."""
-        if name not in self._functions:
-            self._functions[name] = self._module.get_function(name)
-            if shared:
-                self._functions[name].preferred_shared_memory_carveout = 100  # percent: so many blocks side by side
-        function = self._functions[name]
-        if shared > DEFAULT_SHARED and shared > function.max_dynamic_shared_size_bytes:
-            function.max_dynamic_shared_size_bytes = shared
+        key = name, threads, shared
+        if key not in self._functions:
+            self._functions[key] = self._function(*key)
         if blocks > 0:
-            function((blocks,), (threads,), tuple(map(self._argument, arguments)), shared_mem=shared)
+            values = tuple(map(self._argument, arguments))
+            self._functions[key]((blocks,), (threads,), values, shared_mem=shared)
+
+    def _function(self, name: str, threads: int, shared: int) -> Any:
+        """A kernel; of the memory on chip as much is shared as the blocks side by side need, the rest is cache."""
+        function = self._module.get_function(name)
+        if shared:
+            if shared > max(DEFAULT_SHARED, function.max_dynamic_shared_size_bytes):
+                function.max_dynamic_shared_size_bytes = shared
+            function.preferred_shared_memory_carveout = 100  # percent
+            together = self._driver.occupancyMaxActiveBlocksPerMultiprocessor(function.kernel.ptr, threads, shared)
+            needed = 100 * together * (shared + OWN)
+            function.preferred_shared_memory_carveout = min(100, -(-needed // TOGETHER))
+        return function
 
     @staticmethod
     def _argument(value: Argument) -> Any:

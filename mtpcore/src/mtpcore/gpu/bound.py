@@ -8,7 +8,7 @@ warp a cycle. The bound is the longest of the three; none of them can be had all
 
 from dataclasses import dataclass
 
-from .source import block_threads, columns, even, pull_back
+from .source import block_threads, columns, even, lanes, pull_back, sums_of_lane
 from .tables import Schedule, Tables
 
 WORD, WAVEFRONT = 8, 128  # bytes: of a number, and what shared memory gives a cycle
@@ -84,7 +84,7 @@ def work_per_atom(tables: Tables, tile: int, *, neighbors: float, listed: float)
     arithmetic = _arithmetic(tables, neighbors, listed)
     accesses = _accesses(tables, tile, neighbors)
     lookups = _lookups(tables, tile, neighbors, listed)
-    steps = sum(len(s.pairs) for s in _schedules(tables)) * block_threads(tile) / WARP / tile
+    steps = sum(len(s.pairs) for s in _schedules(tables)) * block_threads(tables, tile) / WARP / tile
     issues = (arithmetic - _contraction(tables)) / WARP + accesses.issues + ENTRY_ISSUES * steps
     return Work(arithmetic, accesses.cycles + lookups, issues)
 
@@ -99,7 +99,7 @@ def _arithmetic(tables: Tables, neighbors: float, listed: float) -> float:
 
 def _contraction(tables: Tables) -> float:
     entries, sums = _counts(tables)
-    return 2 * entries[0] + entries[1] + 2 * entries[2] + sums[2] + 3 * tables.moments
+    return 2 * entries[0] + entries[1] + 2 * entries[2] + sums[2] + 3 * sums[1]
 
 
 @dataclass(frozen=True)
@@ -111,17 +111,24 @@ class _Accesses:
 
 
 def _accesses(tables: Tables, tile: int, neighbors: float) -> _Accesses:
-    """A load that all threads of a warp have in common takes a cycle; 32 numbers, each its own thread's, take two."""
+    """A load takes a cycle for every 128 bytes that threads of a warp do not have in common, as does an exchange.
+
+    In basic moments threads of a group have what they read in common: numbers of a neighbour, and powers of which there
+    are few.
+    """
     degree, radial = len(tables.degree_radial) - 1, even(tables.radial)
-    rounds = -(-len(columns(tables)) // (block_threads(tile) // tile))
+    threads = block_threads(tables, tile) // tile
+    side = lanes(tables, threads)
+    groups, turns = threads // side, -(-len(columns(tables)) // side)
     kept, powers = 2 * radial + 4, 2 * degree + 1
     warps = neighbors / WARP  # of neighbours, an atom
-    common = neighbors * rounds * (tables.radial + 1) + warps * tables.basics
-    own = neighbors * rounds * 2 + warps * (2 * kept + powers + 6)
+    reads = neighbors / groups * max(1, threads // WARP)
+    common = reads * (tables.radial + 1 + 2 * turns) + warps * tables.basics
+    own = warps * (2 * kept + powers + 6)
     entries, sums = _counts(tables)
-    slots = 2 * entries[0] + entries[1] + 2 * entries[2] + sum(sums) + sums[2] + 4 * tables.moments
-    stored = tables.basics / WARP
-    return _Accesses(common + 2 * own + slots * WORD / WAVEFRONT + stored, common + own + stored)
+    slots = 2 * entries[0] + entries[1] + 2 * entries[2] + sum(sums) + sums[1] * 3 + tables.basics
+    exchanged = 2 * sum(-(-len(sums_of_lane(tables, side)) // 2 ** (k + 1)) for k in range(groups.bit_length() - 1))
+    return _Accesses(common + 2 * own + slots * WORD / WAVEFRONT + exchanged, common + own + exchanged)
 
 
 def _lookups(tables: Tables, tile: int, neighbors: float, listed: float) -> float:

@@ -1,8 +1,8 @@
 // What kernels are written in: the same text is compiled by NVRTC for a GPU and by a C++ compiler for a processor.
 //
 // A kernel is a sequence of phases. In a phase every thread of a block does its part; then all wait for one another.
-// Nothing but shared and global memory outlives a phase, so that a processor can run the threads of a block one after
-// another, in any order, and a barrier cannot be forgotten.
+// Nothing but shared and global memory outlives a phase, and numbers `PerThread`, so that a processor can run the threads
+// of a block one after another, in any order, and a barrier cannot be forgotten.
 #pragma once
 
 #ifdef MTP_EMULATED
@@ -13,6 +13,7 @@
 #define DEVICE_MEMBER
 #define CONSTANT constexpr
 #define TABLE static const
+#define COMMON_TABLE static const
 #define UNROLL
 #define UNROLL_BY(count)
 #define ALIGNED(bytes) alignas(bytes)
@@ -23,6 +24,29 @@ static inline double* shared_memory() { return emulated_shared; }
 template <class F>
 static inline void phase(F work) {
   for (int t = 0; t < emulated_threads; ++t) work(emulated_order ? emulated_threads - 1 - t : t);
+}
+// A phase that no one waits for, since it writes only numbers of its own thread.
+template <class F>
+static inline void own_phase(F work) {
+  phase(work);
+}
+template <class T, int kCount>
+struct PerThread {
+  T numbers[1024][kCount];
+  T* of(int t) { return numbers[t]; }
+};
+template <int kCount, class T, int kAll>
+static inline void fold(PerThread<T, kAll>& numbers, int stride) {
+  constexpr int kHalf = (kCount + 1) / 2;
+  for (int t = 0; t < emulated_threads; ++t) {
+    if (t & stride) continue;
+    T *low = numbers.of(t), *high = numbers.of(t + stride);
+    for (int k = 0; k < kHalf; ++k) {
+      const T rest = k + kHalf < kCount ? low[k + kHalf] + high[k + kHalf] : T(0);
+      low[k] += high[k];
+      high[k] = rest;
+    }
+  }
 }
 static inline void add_integer(long long* sum, long long x) { *sum += x; }
 static inline int raise_by_one(int* count) { return (*count)++; }
@@ -73,6 +97,7 @@ extern "C" void emulate(int grid, int threads, int order, double* shared) {
 #define DEVICE_MEMBER __device__
 #define CONSTANT __device__ constexpr
 #define TABLE static __device__ const
+#define COMMON_TABLE static __constant__ const  // all threads read the same of it
 #define UNROLL _Pragma("unroll")
 #define PRAGMA(text) _Pragma(#text)
 #define UNROLL_BY(count) PRAGMA(unroll count)
@@ -86,6 +111,26 @@ template <class F>
 DEVICE void phase(F work) {
   work(static_cast<int>(threadIdx.x));
   __syncthreads();
+}
+template <class F>
+DEVICE void own_phase(F work) {
+  work(static_cast<int>(threadIdx.x));
+}
+template <class T, int kCount>
+struct PerThread {
+  T numbers[kCount];
+  DEVICE_MEMBER T* of(int) { return numbers; }
+};
+// Adds up numbers of threads of a warp that are a stride apart: the first of two keeps the first half, the other the rest.
+template <int kCount, class T, int kAll>
+DEVICE void fold(PerThread<T, kAll>& numbers, int stride) {
+  constexpr int kHalf = (kCount + 1) / 2;
+  const bool is_first = (threadIdx.x & stride) == 0;
+  UNROLL
+  for (int k = 0; k < kHalf; ++k) {
+    const T first = numbers.numbers[k], second = k + kHalf < kCount ? numbers.numbers[k + kHalf] : T(0);
+    numbers.numbers[k] = (is_first ? first : second) + __shfl_xor_sync(0xffffffffu, is_first ? second : first, stride);
+  }
 }
 DEVICE void add_integer(long long* sum, long long x) {
   atomicAdd(reinterpret_cast<unsigned long long*>(sum), static_cast<unsigned long long>(x));

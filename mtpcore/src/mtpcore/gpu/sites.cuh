@@ -2,7 +2,7 @@
 //
 // A block works on kTile atoms. Its threads are dealt to neighbours where neighbours are independent (radial functions,
 // forces), to monomials where neighbours are summed (basic moments), and to shares of the products of moments, kTile
-// atoms side by side and kSide of them in a thread, where moments are contracted. Neighbours are taken kThreads at a
+// atoms side by side and kSide of them in a thread, where moments are contracted. Neighbours are taken kPart at a
 // time, so that shared memory does not depend on their number: mostly a block has one such part, which is kept from the
 // way forwards to the way back. Every sum goes on from one part to the next in the order of the list: which atoms share
 // a block changes no bit.
@@ -13,9 +13,9 @@
 constexpr int kSide = kTile >= 2 ? 2 : 1, kSides = kTile / kSide;
 #define BOUNDS kThreads, kBlocks  // so that as many blocks run side by side as shared memory leaves room for
 constexpr int kThreads = kWorkers * kSides, kAtomThreads = kThreads / kTile;
-constexpr int kRounds = (kColumns + kAtomThreads - 1) / kAtomThreads;
+constexpr int kGroups = kAtomThreads / kLanes, kTurns = (kColumns + kLanes - 1) / kLanes;
 constexpr int kRadialParameters = kSpecies * kRadial * kRadialSize;
-constexpr int kEnergyShares = 8;  // of an atom, that are left to be summed at the end
+constexpr int kEnergyShares = kThreads / 32;  // of an atom, one of each warp, that are left to be summed at the end
 constexpr int kForceShares = 4;   // in which what an atom's neighbours push it with is summed
 
 // What is kept of a neighbour: f, the unit vector, 1/r and df/dr; then either the force as integers and the separation,
@@ -27,9 +27,10 @@ constexpr int kPowers = (1 + 2 * kDegree) | 1;
 
 // What is kept in shared memory is `Real`, a double or, in mixed precision, a float; places, distances, radial functions,
 // forces and sums over atoms are doubles or whole numbers in either case. It begins with slots of a number for each of the
-// block's atoms: moments, adjoints, pieces of sums, leaves. An entry of a sum says which slots are multiplied, by what,
+// block's atoms: moments, the number one, adjoints, pieces of sums, leaves. An entry of a sum says which slots are multiplied, by what,
 // and at the sum's end where it goes, in units of what a thread works on. Sums of products of moments have whole weights.
-constexpr unsigned kGoesOn = 0xffffu;
+// Sums are added to what is in their slot on the way back, unless nothing is there yet or they are pieces of a sum.
+constexpr unsigned kGoesOn = 0xffffu, kSets = 0x8000u, kNoMoment = 0xffffu;
 struct ALIGNED(8) Product {
   unsigned factors, target_and_weight;  // 16 bits each, the first the lower
   DEVICE_MEMBER unsigned target() const { return target_and_weight & 0xffffu; }
@@ -39,6 +40,9 @@ struct ALIGNED(16) Weighted {
   unsigned factor, where;
   double by;
   DEVICE_MEMBER unsigned target() const { return where; }
+};
+struct ALIGNED(8) Fix {  // a sum that several workers share: its slot and where its pieces are
+  unsigned short slot, first, count, is_added;
 };
 using Side = Numbers<Real, kSide>;
 struct Radial {
@@ -69,17 +73,16 @@ DEVICE void radial_basis(double r, double min_dist, double max_dist, double scal
 // Where a block keeps what; leaves only where they are held one by one. Powers of neighbours lie where later the adjoints
 // and the scratch places are.
 struct Shared {
-  Real *moment, *record, *power, *adjoint, *scratch;
+  Real *moment, *record, *power, *adjoint;
   double* energy;
   unsigned short* pair;
   int* offset;
   unsigned* mask;
   DEVICE_MEMBER Shared(double* memory, int leaves, int capacity) {
     moment = reinterpret_cast<Real*>(memory);
-    power = adjoint = moment + kMoments * kTile;
-    scratch = moment + kScratchSlot * kTile;
+    power = adjoint = moment + (kOneSlot + 1) * kTile;
     record = moment + (kLeafSlot + leaves + leaves % 2) * kTile;  // at a multiple of 16 bytes
-    energy = reinterpret_cast<double*>(record + kRecord * kThreads);
+    energy = reinterpret_cast<double*>(record + kRecord * kPart);
     offset = reinterpret_cast<int*>(energy + kEnergyShares * kTile);
     mask = reinterpret_cast<unsigned*>(offset + kTile + 1);
     pair = reinterpret_cast<unsigned short*>(mask + kTile * ((capacity + 31) / 32));
@@ -97,21 +100,6 @@ DEVICE void read_pairs(const Real* from, Real* to) {
 }
 DEVICE Side* slot_of(Real* array, int slot) { return reinterpret_cast<Side*>(array + slot * kTile); }
 
-// Sums that several workers share: slot = [what is there +] the sum of their pieces.
-template <bool kAdd>
-DEVICE void join_pieces(const Stage& stage, const int* fixes, Real* slots) {
-  if (stage.fixes == 0) return;
-  phase([&](int t) {
-    const int atom = t % kTile;
-    for (int f = t / kTile; f < stage.fixes; f += kAtomThreads) {
-      const int* fix = fixes + 3 * (stage.first_fix + f);
-      Real sum = kAdd ? slots[fix[0] * kTile + atom] : Real(0);
-      for (int k = 0; k < fix[2]; ++k) sum += slots[(fix[1] + k) * kTile + atom];
-      slots[fix[0] * kTile + atom] = sum;
-    }
-  });
-}
-
 DEVICE Side term_of(const Product& entry, const SharedPlaces<Real, kSide>& slots) {
   Side left = slots.get(entry.factors & 0xffffu);
   const Side right = slots.get(entry.factors >> 16);
@@ -127,11 +115,13 @@ DEVICE Side term_of(const Weighted& entry, const SharedPlaces<Real, kSide>& slot
   return term;
 }
 
-// Sums, each put into its slot [added to what is there]. Entries are read kAhead steps ahead: the steps of a stage are a
-// multiple of these, and there are kAhead more at the end.
+// Sums, each put into its slot [added to what is there]; then those put together that several workers share. Entries are
+// read kAhead steps ahead: the steps of a stage are a multiple of these, and there are kAhead more at the end.
 template <bool kAdd, class Entry>
-DEVICE void run_stage(const Stage& stage, const Entry* entries, const int* fixes, Real* slots) {
+DEVICE void run_stage(const Stage& stage, const Entry* entries, const Fix* fixes, Real* slots) {
+  PerThread<Fix, 1> first_fix;
   phase([&](int t) {
+    if (t / kTile < stage.fixes) *first_fix.of(t) = load(fixes + stage.first_fix + t / kTile);
     const SharedPlaces<Real, kSide> own(slots + t % kSides * kSide);
     const Entry* entry = entries + stage.first_step * kWorkers + t / kSides;
     Side sum = {};
@@ -148,17 +138,26 @@ DEVICE void run_stage(const Stage& stage, const Entry* entries, const int* fixes
         UNROLL
         for (int x = 0; x < kSide; ++x) sum.of[x] += term.of[x];
         if (e.target() == kGoesOn) continue;
-        if (kAdd && e.target() < kScratchSlot * kSides) {  // not a piece of a sum that workers share
+        if (kAdd && !(e.target() & kSets)) {
           const Side there = own.get(e.target());
           UNROLL
           for (int x = 0; x < kSide; ++x) sum.of[x] += there.of[x];
         }
-        own.put(e.target(), sum);
+        own.put(kAdd ? e.target() & ~kSets : e.target(), sum);
         sum = {};
       }
     }
   });
-  join_pieces<kAdd>(stage, fixes, slots);
+  if (stage.fixes == 0) return;
+  phase([&](int t) {
+    const int atom = t % kTile;
+    for (int f = t / kTile; f < stage.fixes; f += kAtomThreads) {
+      const Fix fix = f < kAtomThreads ? *first_fix.of(t) : load(fixes + stage.first_fix + f);
+      Real sum = kAdd && fix.is_added ? slots[fix.slot * kTile + atom] : Real(0);
+      for (int k = 0; k < fix.count; ++k) sum += slots[(fix.first + k) * kTile + atom];
+      slots[fix.slot * kTile + atom] = sum;
+    }
+  });
 }
 
 // dE/df (pull) and dE/d(unit vector) of one neighbour, from dE/d(basic moments).
@@ -182,13 +181,14 @@ struct Sites {
   double min_dist, max_dist, scaling;
   const double* radial;          // [mu][k][centre, neighbour]
   const double* species_energy;  // [species]
-  const double* moment_energy;   // [moment]: coefficients of scalars that are no leaves
+  const Weighted* energy;        // moments that the energy depends on directly, their adjoints, coefficients of scalars
+  int energies;
   const Product* forward;
-  const int* forward_fixes;
+  const Fix* forward_fixes;
   const Weighted* leaf;
-  const int* leaf_fixes;
+  const Fix* leaf_fixes;
   const Product* backward;
-  const int* backward_fixes;
+  const Fix* backward_fixes;
 };
 
 DEVICE int atom_at(const Sites& in, int place) { return in.order ? in.order[place] : place; }
@@ -205,6 +205,7 @@ DEVICE void find_neighbors(const Sites& in, const Shared& s) {
   const int words = (in.capacity + 31) / 32, first = block_index() * kTile;
   phase([&](int t) {
     const int a = t / kAtomThreads, lane = t % kAtomThreads;
+    if (t < kTile) s.moment[kOneSlot * kTile + t] = 1;
     const int i = first + a < in.count ? atom_at(in, first + a) : -1, listed = i < 0 ? 0 : in.list_count[i];
     constexpr int kAtOnce = 2;  // so that loads wait for one another less
     for (int begin = 0; begin < 32 * words; begin += kAtOnce * kAtomThreads) {
@@ -240,12 +241,44 @@ DEVICE void find_neighbors(const Sites& in, const Shared& s) {
   });
 }
 
-// The radial functions and powers of one part of the neighbours.
+// A part of the block's neighbours: those of as many whole atoms as there is room for, or kPart of an atom with more. So
+// where the sums of an atom are interrupted does not depend on the others.
+struct Part {
+  int begin, end;
+};
+DEVICE Part part_from(const Shared& s, int begin) {
+  if (s.offset[kTile] - begin <= kPart) return {begin, s.offset[kTile]};
+  int end = begin;
+  for (int a = 0; a < kTile; ++a) {
+    if (s.offset[a + 1] - begin > kPart) break;
+    if (s.offset[a + 1] > begin) end = s.offset[a + 1];
+  }
+  return {begin, end > begin ? end : begin + kPart};
+}
+// Calls use(part) for one part after the other.
+template <class Use>
+DEVICE void each_part(const Shared& s, const Use& use) {
+  for (Part part = part_from(s, 0);; part = part_from(s, part.end)) {
+    use(part);
+    if (part.end == s.offset[kTile]) break;
+  }
+}
+DEVICE bool is_one_part(const Shared& s) { return s.offset[kTile] <= kPart; }
+// Neighbours of an atom in a part, and whether it has had others.
+DEVICE int first_in(const Shared& s, int a, const Part& part) {
+  return s.offset[a] > part.begin ? s.offset[a] - part.begin : 0;
+}
+DEVICE int end_in(const Shared& s, int a, const Part& part) {
+  return (s.offset[a + 1] < part.end ? s.offset[a + 1] : part.end) - part.begin;
+}
+DEVICE bool goes_on(const Shared& s, int a, const Part& part) { return s.offset[a] < part.begin; }
+
+// The radial functions and powers of a part.
 template <bool kWithPowers>
-DEVICE void fill_records(const Sites& in, const Shared& s, int part) {
+DEVICE void fill_records(const Sites& in, const Shared& s, const Part& part) {
   phase([&](int t) {
-    const int p = part * kThreads + t;
-    if (p >= s.offset[kTile]) return;
+    const int p = part.begin + t;
+    if (p >= part.end) return;
     const int i = atom_at(in, block_index() * kTile + tile_atom(s.pair[p]));
     const unsigned entry = listed_entry(in, i, s.pair[p]);
     const Place from = place_of(in.places, i), to = place_of(in.places, atom_of(entry));
@@ -256,7 +289,7 @@ DEVICE void fill_records(const Sites& in, const Shared& s, int part) {
     const int kinds = static_cast<int>(from.species) * kSpecies + static_cast<int>(to.species);
     Real* record = s.record + t * kRecord;
     const double* coefficient = in.radial + kinds;
-    UNROLL_BY(2)
+    UNROLL_BY(kRadial > 3 ? 2 : 1)  // registers are short where many blocks lie side by side
     for (int mu = 0; mu < kRadial; ++mu) {
       double value = 0.0, slope = 0.0;
       UNROLL
@@ -282,87 +315,99 @@ DEVICE void fill_records(const Sites& in, const Shared& s, int part) {
   });
 }
 
-DEVICE int part_begin(const Shared& s, int a, int part) {
-  return s.offset[a] > part * kThreads ? s.offset[a] - part * kThreads : 0;
+// Basic moments: kLanes threads of an atom have a column each, that is, powers of y and z with all powers of x, and all
+// their radial functions; in turns they have others, kLanes further on. Columns are sorted, so that the first of a turn
+// says how many powers of x and functions there are at most. Groups of such threads take neighbours in turn; what they
+// found is added up, and each keeps some of the sums.
+DEVICE bool is_needed(int turn, int x, int mu) { return mu < degree_radial(turn_degree(turn) + x); }
+template <int kCount, int kStride>
+DEVICE void add_up_groups(PerThread<Real, kSums>& sums) {
+  if constexpr (kStride >= kLanes) {
+    fold<kCount>(sums, kStride);
+    add_up_groups<(kCount + 1) / 2, kStride / 2>(sums);
+  }
 }
-DEVICE int part_end(const Shared& s, int a, int part) {
-  const int end = s.offset[a + 1] - part * kThreads;
-  return end < kThreads ? end : kThreads;
-}
-
-// Basic moments: a thread has a column of an atom, that is, powers of y and z with all powers of x, and all their radial
-// functions; perhaps another one in a later round. Columns are sorted, so that the first of a round says how many powers of
-// x and functions there are at most.
-DEVICE bool is_needed(int round, int x, int mu) { return mu < degree_radial(round_degree(round) + x); }
-DEVICE void add_moments(const Shared& s, int part) {
-  phase([&](int t) {
-    const int a = t / kAtomThreads, begin = part_begin(s, a, part), end = part_end(s, a, part);
+DEVICE void add_moments(const Shared& s, const Part& part) {
+  PerThread<Real, kSums> sums;
+  own_phase([&](int t) {
+    const int a = t / kAtomThreads, lane = t % kLanes, begin = first_in(s, a, part) + t % kAtomThreads / kLanes,
+              end = end_in(s, a, part);
+    Real* sum = sums.of(t);
     UNROLL
-    for (int round = 0; round < kRounds; ++round) {
-      const Column column = kColumnTable[t % kAtomThreads + round * kAtomThreads];
-      Real sum[kDegree + 1][kRadial];
+    for (int k = 0; k < kSums; ++k) sum[k] = 0;
+    const Real *record = s.record + begin * kRecord, *powers = s.power + begin * kPowers, *y[kTurns], *z[kTurns];
+    UNROLL
+    for (int turn = 0; turn < kTurns; ++turn) {
+      const unsigned at = kColumnPowers[lane + turn * kLanes];
+      y[turn] = powers + (at & 0xffu);
+      z[turn] = powers + (at >> 8);
+    }
+    UNROLL_BY(kGroups == 1 ? 2 : 1)
+    for (int p = begin; p < end; p += kGroups) {
+      Real own[kUnit + 2];
+      read_pairs<kUnit + 2>(record, own);
+      record += kGroups * kRecord;
+      int place = 0;
       UNROLL
-      for (int k = 0; k <= kDegree; ++k) {
-        UNROLL
-        for (int mu = 0; mu < kRadial; ++mu)
-          if (is_needed(round, k, mu))
-            sum[k][mu] = part > 0 && mu < column.radial[k] ? s.moment[(column.basic[k] + mu) * kTile + a] : Real(0);
-      }
-      const Real *record = s.record + begin * kRecord, *y = s.power + begin * kPowers + column.y,
-                 *z = s.power + begin * kPowers + column.z;
-      UNROLL_BY(2)
-      for (int p = begin; p < end; ++p) {
-        Real own[kUnit + 2], value = *y * *z;
-        read_pairs<kUnit + 2>(record, own);
+      for (int turn = 0; turn < kTurns; ++turn) {
+        Real value = *y[turn] * *z[turn];
+        y[turn] += kGroups * kPowers;
+        z[turn] += kGroups * kPowers;
         UNROLL
         for (int k = 0; k <= kDegree; ++k) {
           UNROLL
           for (int mu = 0; mu < kRadial; ++mu)
-            if (is_needed(round, k, mu)) sum[k][mu] += own[mu] * value;
-          if (is_needed(round, k + 1, 0)) value *= own[kUnit];
+            if (is_needed(turn, k, mu)) sum[place++] += own[mu] * value;
+          if (is_needed(turn, k + 1, 0)) value *= own[kUnit];
         }
-        record += kRecord;
-        y += kPowers;
-        z += kPowers;
       }
-      UNROLL
-      for (int k = 0; k <= kDegree; ++k) {
-        UNROLL
-        for (int mu = 0; mu < kRadial; ++mu)
-          if (is_needed(round, k, mu) && mu < column.radial[k])
-            s.moment[(column.basic[k] + mu) * kTile + a] = sum[k][mu];
-      }
+    }
+  });
+  add_up_groups<kSums, kAtomThreads / 2>(sums);
+  phase([&](int t) {
+    const int a = t / kAtomThreads;
+    const bool has_more = goes_on(s, a, part);
+    UNROLL
+    for (int k = 0; k < kKeptSums; ++k) {
+      const unsigned slot = kKeptMoments[k][t % kAtomThreads];
+      if (slot == kNoMoment) continue;
+      Real* moment = &s.moment[slot * kTile + a];
+      *moment = has_more ? *moment + sums.of(t)[k] : sums.of(t)[k];
     }
   });
 }
 
-// Moments, adjoints and shares of the site energies, at the head of the scratch memory.
+// Sums of the workers of a warp: of two atoms side by side, the second one's come to be in the second half of the warp.
+template <int kCount, int kStride>
+DEVICE void add_up_workers(PerThread<double, kSide>& sums) {
+  if constexpr (kStride >= kSides) {
+    fold<kCount>(sums, kStride);
+    add_up_workers<1, kStride / 2>(sums);
+  }
+}
+// Moments, adjoints and shares of the site energies.
 DEVICE void contract(const Sites& in, const Shared& s) {
   for (int k = 0; k < kForwardStages; ++k)
     run_stage<false>(kForward[k], in.forward, in.forward_fixes, s.moment);
   for (int k = 0; k < kLeafStages; ++k)
     run_stage<false>(kLeaf[k], in.leaf, in.leaf_fixes, s.moment);
+  PerThread<double, kSide> energy;
   phase([&](int t) {
-    const int first = t % kSides * kSide;
-    Side sum = {};
-    for (int m = t / kSides; m < kMoments; m += kWorkers) {
-      const double own = in.moment_energy[m];
-      const Side moment = *slot_of(s.moment + first, m);
-      Side* adjoint = slot_of(s.adjoint + first, m);
-      const Side leaves = *adjoint;
+    const SharedPlaces<Real, kSide> own(s.moment + t % kSides * kSide);
+    double* sum = energy.of(t);
+    UNROLL
+    for (int x = 0; x < kSide; ++x) sum[x] = 0.0;
+    for (int k = t / kSides; k < in.energies; k += kWorkers) {
+      const Weighted entry = load(in.energy + k);
+      const Side moment = own.get(entry.factor), adjoint = own.get(entry.where);
       UNROLL
-      for (int x = 0; x < kSide; ++x) {
-        sum.of[x] += static_cast<Real>(moment.of[x] * (own + 0.5 * leaves.of[x]));
-        adjoint->of[x] = static_cast<Real>(own + leaves.of[x]);
-      }
+      for (int x = 0; x < kSide; ++x) sum[x] += 0.5 * moment.of[x] * (adjoint.of[x] + entry.by);
     }
-    *slot_of(s.scratch + first, t / kSides) = sum;
   });
-  phase([&](int t) {
-    if (t >= kEnergyShares * kTile) return;
-    double sum = 0.0;
-    for (int k = 0; k < kWorkers / kEnergyShares; ++k) sum += s.scratch[k * kEnergyShares * kTile + t];
-    s.energy[t] = sum;
+  add_up_workers<kSide, 16>(energy);
+  own_phase([&](int t) {
+    const int side = t % 32 % (kSide == 2 ? 16 : 32), x = t % 32 / 16;
+    if (side < kSides && x < kSide) s.energy[t / 32 * kTile + side * kSide + x] = *energy.of(t);
   });
 }
 
@@ -373,10 +418,10 @@ DEVICE void contract_back(const Sites& in, const Shared& s) {
 
 // Forces of one part of the neighbours; the record then holds the integers added and the separation. Flags of
 // each system say whether a force was out of bounds, and whether a pair was closer than min_dist.
-DEVICE void pull_forces(const Sites& in, const Shared& s, int part, long long* force, int* flags) {
+DEVICE void pull_forces(const Sites& in, const Shared& s, const Part& part, long long* force, int* flags) {
   phase([&](int t) {
-    const int p = part * kThreads + t;
-    if (p >= s.offset[kTile]) return;
+    const int p = part.begin + t;
+    if (p >= part.end) return;
     Real* record = s.record + t * kRecord;
     const int a = tile_atom(s.pair[p]);
     Real own[kSlope + kEven], pull[kRadial], gradient[3];
@@ -404,14 +449,15 @@ DEVICE void pull_forces(const Sites& in, const Shared& s, int part, long long* f
 }
 
 // Site energy, what an atom's neighbours push it with, and its share of the virial -dE/d(strain) (xx, yy, zz, yz, xz, xy).
-DEVICE void sum_up(const Sites& in, const Shared& s, int part, double* site_energy, long long* force, double* virial) {
+DEVICE void sum_up(const Sites& in, const Shared& s, const Part& part, double* site_energy, long long* force,
+                   double* virial) {
   phase([&](int t) {
     for (int task = t; task < (7 + 3 * kForceShares) * kTile; task += kThreads) {
       const int a = task % kTile, what = task / kTile;
       if (block_index() * kTile + a >= in.count) continue;
-      const int i = atom_at(in, block_index() * kTile + a), end = part_end(s, a, part);
+      const int i = atom_at(in, block_index() * kTile + a), end = end_in(s, a, part);
       if (what == 6) {
-        if (part > 0) continue;
+        if (part.begin > 0) continue;
         double energy = in.species_energy[static_cast<int>(in.places[4 * static_cast<long long>(i) + 3])];
         for (int k = 0; k < kEnergyShares; ++k) energy += s.energy[k * kTile + a];
         site_energy[i] = energy;
@@ -420,14 +466,14 @@ DEVICE void sum_up(const Sites& in, const Shared& s, int part, double* site_ener
       if (what > 6) {  // whole numbers: shares add up to the same in any order
         const int axis = (what - 7) % 3, share = (what - 7) / 3;
         long long whole = 0;
-        for (int p = part_begin(s, a, part) + share; p < end; p += kForceShares)
+        for (int p = first_in(s, a, part) + share; p < end; p += kForceShares)
           whole += reinterpret_cast<const long long*>(s.record + p * kRecord)[axis];
         add_integer(&force[3 * static_cast<long long>(i) + axis], whole);
       } else if (virial) {
         const int row = what < 3 ? what : (what == 3 ? 1 : 0), column = what < 3 ? what : (what == 5 ? 1 : 2);
         double* own = &virial[6 * static_cast<long long>(i) + what];
-        double sum = part > 0 ? *own : 0.0;
-        for (int p = part_begin(s, a, part); p < end; ++p) {
+        double sum = goes_on(s, a, part) ? *own : 0.0;
+        for (int p = first_in(s, a, part); p < end; ++p) {
           const Real* record = s.record + p * kRecord;
           sum -= static_cast<double>(reinterpret_cast<const long long*>(record)[row]) / kForceUnit * record[kAway + column];
         }
@@ -440,36 +486,35 @@ DEVICE void sum_up(const Sites& in, const Shared& s, int part, double* site_ener
 KERNEL(site_forces, BOUNDS,
        (const double* places, const double* cells, const int* system, const unsigned* list, const int* list_count,
         int capacity, const int* order, int count, double min_dist, double max_dist, double scaling,
-        const double* radial, const double* species_energy, const double* moment_energy, const Product* forward,
-        const int* forward_fixes, const Weighted* leaf, const int* leaf_fixes, const Product* backward,
-        const int* backward_fixes, double* site_energy, long long* force, double* virial, int* flags),
+        const double* radial, const double* species_energy, const Weighted* energy, int energies, const Product* forward,
+        const Fix* forward_fixes, const Weighted* leaf, const Fix* leaf_fixes, const Product* backward,
+        const Fix* backward_fixes, double* site_energy, long long* force, double* virial, int* flags),
        (places, cells, system, list, list_count, capacity, order, count, min_dist, max_dist, scaling, radial,
-        species_energy, moment_energy, forward, forward_fixes, leaf, leaf_fixes, backward, backward_fixes, site_energy,
+        species_energy, energy, energies, forward, forward_fixes, leaf, leaf_fixes, backward, backward_fixes, site_energy,
         force, virial, flags)) {
   const Sites in = {places, cells, system, list, list_count, capacity, order, count, min_dist, max_dist, scaling,
-                    radial, species_energy, moment_energy, forward, forward_fixes, leaf, leaf_fixes, backward,
+                    radial, species_energy, energy, energies, forward, forward_fixes, leaf, leaf_fixes, backward,
                     backward_fixes};
   const Shared s(shared_memory(), 0, capacity);
   find_neighbors(in, s);
-  const int parts = (s.offset[kTile] + kThreads - 1) / kThreads;
-  for (int part = 0; part == 0 || part < parts; ++part) {
+  each_part(s, [&](const Part& part) {
     fill_records<true>(in, s, part);
     add_moments(s, part);
-  }
+  });
   contract(in, s);
   contract_back(in, s);
-  for (int part = 0; part == 0 || part < parts; ++part) {
-    if (parts > 1) fill_records<false>(in, s, part);
+  each_part(s, [&](const Part& part) {
+    if (!is_one_part(s)) fill_records<false>(in, s, part);
     pull_forces(in, s, part, force, flags);
     sum_up(in, s, part, site_energy, force, virial);
-  }
+  });
 }
 
 // dE/df, the radial polynomials and the species of one part of the neighbours.
-DEVICE void pull_rows(const Sites& in, const Shared& s, int part) {
+DEVICE void pull_rows(const Sites& in, const Shared& s, const Part& part) {
   phase([&](int t) {
-    const int p = part * kThreads + t;
-    if (p >= s.offset[kTile]) return;
+    const int p = part.begin + t;
+    if (p >= part.end) return;
     Real* record = s.record + t * kRecord;
     const int a = tile_atom(s.pair[p]);
     Real own[kSlope], pull[kRadial], gradient[3];
@@ -489,23 +534,22 @@ DEVICE void pull_rows(const Sites& in, const Shared& s, int part) {
 KERNEL(site_rows, BOUNDS,
        (const double* places, const double* cells, const int* system, const unsigned* list, const int* list_count,
         int capacity, const int* order, int count, double min_dist, double max_dist, double scaling,
-        const double* radial, const double* species_energy, const double* moment_energy, const Product* forward,
-        const int* forward_fixes, const Weighted* leaf, const int* leaf_fixes, const Product* backward,
-        const int* backward_fixes, const Product* leaf_values, const int* leaf_values_fixes, const int* scalar_slot,
+        const double* radial, const double* species_energy, const Weighted* energy, int energies, const Product* forward,
+        const Fix* forward_fixes, const Weighted* leaf, const Fix* leaf_fixes, const Product* backward,
+        const Fix* backward_fixes, const Product* leaf_values, const Fix* leaf_values_fixes, const int* scalar_slot,
         double* rows),
        (places, cells, system, list, list_count, capacity, order, count, min_dist, max_dist, scaling, radial,
-        species_energy, moment_energy, forward, forward_fixes, leaf, leaf_fixes, backward, backward_fixes, leaf_values,
+        species_energy, energy, energies, forward, forward_fixes, leaf, leaf_fixes, backward, backward_fixes, leaf_values,
         leaf_values_fixes, scalar_slot, rows)) {
   const Sites in = {places, cells, system, list, list_count, capacity, order, count, min_dist, max_dist, scaling,
-                    radial, species_energy, moment_energy, forward, forward_fixes, leaf, leaf_fixes, backward,
+                    radial, species_energy, energy, energies, forward, forward_fixes, leaf, leaf_fixes, backward,
                     backward_fixes};
   const Shared s(shared_memory(), kLeaves, capacity);
   find_neighbors(in, s);
-  const int parts = (s.offset[kTile] + kThreads - 1) / kThreads;
-  for (int part = 0; part == 0 || part < parts; ++part) {
+  each_part(s, [&](const Part& part) {
     fill_records<true>(in, s, part);
     add_moments(s, part);
-  }
+  });
   contract(in, s);
   contract_back(in, s);
   for (int k = 0; k < kLeafValueStages; ++k)
@@ -519,25 +563,25 @@ KERNEL(site_rows, BOUNDS,
       rows[static_cast<long long>(at) * kDepth + place] = value;
     }
   });
-  for (int part = 0; part < parts; ++part) {
-    if (parts > 1) fill_records<false>(in, s, part);
+  each_part(s, [&](const Part& part) {
+    if (!is_one_part(s)) fill_records<false>(in, s, part);
     pull_rows(in, s, part);
     phase([&](int t) {
       for (int task = t; task < kRadialParameters * kTile; task += kThreads) {
         const int a = task / kRadialParameters, place = task % kRadialParameters, at = block_index() * kTile + a;
         if (at >= count) continue;
         const int kind = place / (kRadial * kRadialSize), mu = place / kRadialSize % kRadial, k = place % kRadialSize;
-        const int end = part_end(s, a, part);
+        const int end = end_in(s, a, part);
         double* own = &rows[static_cast<long long>(at) * kDepth + place];
         double sum = *own;
-        for (int p = part_begin(s, a, part); p < end; ++p) {
+        for (int p = first_in(s, a, part); p < end; ++p) {
           const Real* record = s.record + p * kRecord;
           if (static_cast<int>(record[kKindAt]) == kind) sum += record[mu] * record[kRadial + k];
         }
         *own = sum;
       }
     });
-  }
+  });
 }
 
 // Largest |row . column| over the columns of the inverse active set; atoms of a block are of one species.

@@ -14,9 +14,10 @@ from mtpcore.errors import InvalidStructureError, MtpcoreError
 from .backend import Array, Backend, GpuError
 from .source import DOUBLE, FLOAT, MOST, block_threads, default_tile, shared_bytes, sites_source, slots_of
 from .systems import Batch, NeighborLists, System, common_kernels
-from .tables import AHEAD, WORKERS, Schedule, Tables, contraction_program, spread
+from .tables import Schedule, Tables, contraction_program, spread
 
 type FloatArray = npt.NDArray[np.float64]
+type IntArray = npt.NDArray[np.int32]
 type Precision = Literal["double", "mixed"]
 
 GRADE_TILE, GRADE_THREADS = 8, 128  # as in sites.cuh
@@ -24,7 +25,7 @@ ROWS_AT_ONCE = 4096  # atoms whose rows of derivatives are held at a time
 FORCE_UNIT = 2.0**43
 PRODUCT = np.dtype([("left", np.uint16), ("right", np.uint16), ("target", np.uint16), ("weight", np.int16)])
 WEIGHTED = np.dtype([("left", np.uint32), ("target", np.uint32), ("weight", np.float64)])  # both as in sites.cuh
-GOES_ON = 0xFFFF
+GOES_ON, SETS = 0xFFFF, 0x8000  # as in sites.cuh
 BANKS = 8  # of shared memory, where threads read 16 bytes each: eight of them read at once
 LARGEST_FORCE = 8192.0  # eV/angstrom of a pair
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
@@ -59,11 +60,11 @@ class Sites:
             self._forces = backend.compile(sites_source(self.tables, self.tile, FLOAT))
         xp = backend.xp
         radial = potential.radial_coeffs.transpose(2, 3, 0, 1)
-        energies, weights = _leaf_weights(self.tables, potential.moment_coeffs)
-        leaf = self.tables.leaf_energy
+        weights, leaf = _leaf_weights(self.tables, potential.moment_coeffs), self.tables.leaf_energy
         self._coefficients = [
             *(potential.min_dist, potential.max_dist, potential.scaling),
-            *(xp.asarray(np.ascontiguousarray(x)) for x in (radial, potential.species_coeffs, energies)),
+            *(xp.asarray(np.ascontiguousarray(x)) for x in (radial, potential.species_coeffs)),
+            *self._energy_terms(potential.moment_coeffs),
         ]
         tables, slots = self.tables, slots_of(self.tables, self.tile)
         moments_to_leaves = slots.leaf - tables.moments
@@ -72,7 +73,12 @@ class Sites:
             *self._stages(
                 leaf, weights[leaf.pairs >> np.uint32(16)] * leaf.factors, is_product=False, target=slots.adjoint
             ),
-            *self._stages(tables.backward, tables.backward.factors, left=slots.adjoint, target=slots.adjoint),
+            *self._stages(
+                *(tables.backward, tables.backward.factors),
+                left=slots.adjoint,
+                target=slots.adjoint,
+                added=_targets(leaf),
+            ),
         ]
         self._leaf_values = self._stages(tables.leaf_values, tables.leaf_values.factors, target=moments_to_leaves)
         scalar = self.tables.scalar_moment
@@ -88,30 +94,60 @@ class Sites:
         """Whether the potential has an active set of neighbourhoods."""
         return self._panels is not None
 
+    @property
+    def _units(self) -> int:
+        """Of what a thread works on, in a slot."""
+        return block_threads(self.tables, self.tile) // self.tables.workers
+
+    def _energy_terms(self, coefficients: FloatArray) -> tuple[Array, int]:
+        """Slots of moments that the energy depends on directly, of their adjoints, and coefficients; how many."""
+        targets = _targets(self.tables.leaf_energy)
+        own = np.zeros(self.tables.moments + self.tables.leaves)
+        np.add.at(own, self.tables.scalar_moment, coefficients)
+        terms = np.zeros(len(targets), WEIGHTED)
+        terms["left"] = targets * self._units
+        terms["target"] = (targets + slots_of(self.tables, self.tile).adjoint) * self._units
+        terms["weight"] = own[targets]
+        return self.backend.xp.asarray(terms.view(np.float64)), len(targets)
+
     def _stages(
-        self, schedule: Schedule, weights: FloatArray, *, left: int = 0, is_product: bool = True, target: int = 0
+        self,
+        schedule: Schedule,
+        weights: FloatArray,
+        *,
+        left: int = 0,
+        is_product: bool = True,
+        target: int = 0,
+        added: IntArray | None = None,
     ) -> list[Array]:
-        """Entries and fixes on the card; slots are the numbers of moments and these offsets."""
-        scratch = slots_of(self.tables, self.tile).scratch
-        targets = schedule.targets
-        units = block_threads(self.tile) // WORKERS  # of what a thread works on, in a slot
+        """Entries and fixes on the card; slots are the numbers of moments and these offsets.
+
+        Of sums whose targets are not `added` nothing has been put into their slots before; None: of all.
+        """
+        scratch, units = slots_of(self.tables, self.tile).scratch, self._units
         # A few steps more, which are read ahead but not used
-        entries = np.zeros((len(schedule.pairs) + AHEAD, WORKERS), PRODUCT if is_product else WEIGHTED)
+        shape = (len(schedule.pairs) + self.tables.ahead, self.tables.workers)
+        entries = np.zeros(shape, PRODUCT if is_product else WEIGHTED)
         own = entries[: len(schedule.pairs)]
         first, second = (schedule.pairs & 0xFFFF).astype(np.int64) + left, (schedule.pairs >> 16).astype(np.int64)
+        if is_product and np.abs(weights).max(initial=0.0) > np.iinfo(np.int16).max:
+            raise GpuError(f"a product of moments counts {np.abs(weights).max():g} times, which kernels cannot hold")
+        group = self._side_by_side // units
+        first, second, weights, targets = spread(first, second if is_product else first, weights, schedule, group)
         if is_product:
-            if np.abs(weights).max(initial=0.0) > np.iinfo(np.int16).max:
-                raise GpuError(
-                    f"a product of moments counts {np.abs(weights).max():g} times, which kernels cannot hold"
-                )
-            first, second, weights, targets = spread(first, second, weights, schedule, self._side_by_side // units)
             own["right"] = second * units
         own["left"] = first * units
-        slots = np.where(targets < -1, scratch - 2 - targets, targets + target)
-        own["target"] = np.where(targets == -1, GOES_ON, slots * units)
+        slots = np.where(targets < -1, scratch - 2 - targets, targets + target) * units
+        if slots.max(initial=0) >= SETS:
+            raise GpuError(f"kernels cannot number the {self.tables.moments} moments of the potential")
+        if added is not None:
+            slots |= np.where(np.isin(targets, added), 0, SETS)
+        own["target"] = np.where(targets == -1, GOES_ON, slots)
         own["weight"] = weights
-        fixes = schedule.fixes + np.array([target, scratch, 0], np.int32)
-        return [self.backend.xp.asarray(x) for x in (entries.ravel().view(np.float64), fixes.ravel())]
+        fixes = np.zeros((len(schedule.fixes), 4), np.uint16)
+        fixes[:, :3] = schedule.fixes + np.array([target, scratch, 0], np.int32)
+        fixes[:, 3] = added is not None and np.isin(schedule.fixes[:, 0], added)
+        return [self.backend.xp.asarray(x) for x in (entries.ravel().view(np.float64), fixes.ravel().view(np.float64))]
 
     def _arguments(self, batch: Batch, lists: NeighborLists, order: Array | None, count: int) -> list[Any]:
         return [
@@ -132,7 +168,7 @@ class Sites:
                 f"lists of {lists.capacity} neighbours and {self.tables.moments} moments need {shared} bytes of shared "
                 f"memory; a block has {MOST}: is the structure compressed, or the cutoff very long?"
             )
-        kernels.launch(name, -(-count // self.tile), block_threads(self.tile), arguments, shared=shared)
+        kernels.launch(name, -(-count // self.tile), block_threads(self.tables, self.tile), arguments, shared=shared)
 
     def add_forces(self, batch: Batch, lists: NeighborLists, out: "SiteResults", *, virial: bool) -> None:
         """Set the site energies, add the forces in units of 1/FORCE_UNIT eV/angstrom, raise flags."""
@@ -184,14 +220,20 @@ class Sites:
         return self.backend.to_host(rows)
 
 
-def _leaf_weights(tables: Tables, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Coefficients of moments that are scalars and factors, and weights of the pairs that make up the others."""
+def _leaf_weights(tables: Tables, coefficients: FloatArray) -> FloatArray:
+    """Weights of the pairs that make up leaves, then coefficients of scalars."""
     values = np.zeros(tables.moments + tables.leaves)
     np.add.at(values, tables.scalar_moment, coefficients)
-    weights = np.zeros(max(1, len(tables.leaf_pairs)))
+    weights = np.zeros(len(tables.leaf_pairs))
     pair, leaf, factor = tables.leaf_terms.T
     np.add.at(weights, pair, values[tables.moments + leaf] * factor)
-    return values[: tables.moments], weights
+    return np.concatenate([weights, coefficients])
+
+
+def _targets(schedule: Schedule) -> IntArray:
+    """Where sums go in the end."""
+    found = np.concatenate([schedule.targets[schedule.targets >= 0], schedule.fixes[:, 0]])
+    return np.sort(found).astype(np.int32)
 
 
 def _panels(tables: Tables, inverse: FloatArray) -> FloatArray:

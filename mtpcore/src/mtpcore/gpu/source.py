@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from .tables import AHEAD, WORKERS, Schedule, Tables
+from .backend import OWN, TOGETHER
+from .tables import Schedule, Tables
 
-TILES = (8, 4, 2)  # atoms of a block; 1 where no other fits
+TILES = (4, 8, 2)  # atoms of a block, what was fastest first; 1 where no other fits
 FEW_MOMENTS, FEW_TILES = 128, (4, 2)  # blocks of small potentials are rather small: measured
 ENOUGH_WARPS = 24  # side by side: as many as registers leave room for; more with few moments
 FEW_MOMENTS_WARPS = 28
 MOST = 226 * 1024  # shared memory that a block can have (compute capability 9.0)
-TOGETHER, OWN = 228 * 1024, 1024  # what all blocks of a multiprocessor have, and what each needs besides
 WARP, CAPACITY = 32, 64  # threads; neighbours in a list, mostly
-ENERGY_SHARES = 8  # as in sites.cuh
+LANES, FEW_LANES = 16, 8  # threads with columns of their own, with few moments and with more: measured
+NO_MOMENT = 0xFFFF  # as in sites.cuh
 DOUBLE, FLOAT = 8, 4  # bytes of a number in shared memory
+
+type Sum = tuple[int, int, int]  # of basic moments: turn, power of x, radial function
 
 
 @cache
@@ -51,10 +54,10 @@ def shared_bytes(tables: Tables, tile: int, capacity: int, *, word: int = DOUBLE
         rows: Of the kernel for rows of derivatives; else of that for forces.
     """
     slots = slots_of(tables, tile).leaf + (even(tables.leaves) if rows else 0)
-    numbers = tile * slots + _record(tables) * block_threads(tile)
+    numbers = tile * slots + _record(tables) * part_size(tile)
     return (
         word * numbers
-        + DOUBLE * ENERGY_SHARES * tile
+        + DOUBLE * block_threads(tables, tile) // WARP * tile
         + 4 * (tile + 1 + tile * -(-capacity // 32))
         + 2 * tile * capacity
     )
@@ -76,11 +79,13 @@ class Slots:
     """Where in shared memory, in numbers for each atom of a block; moments come first.
 
     Attributes:
+        one: The number one.
         adjoint: Of the first moment.
         scratch: Places of pieces of sums.
         leaf: The first leaf, where leaves are held one by one.
     """
 
+    one: int
     adjoint: int
     scratch: int
     leaf: int
@@ -88,26 +93,34 @@ class Slots:
 
 def slots_of(tables: Tables, tile: int) -> Slots:
     """The slots of a block of so many atoms. Powers of neighbours are held where later adjoints and scratch are."""
-    powers = ((1 + 2 * (len(tables.degree_radial) - 1)) | 1) * block_threads(tile) // tile
-    scratch = max([WORKERS, *(s.scratch for s in _schedules(tables))])
-    return Slots(tables.moments, 2 * tables.moments, even(tables.moments + max(powers, tables.moments + scratch)))
+    powers = ((1 + 2 * (len(tables.degree_radial) - 1)) | 1) * part_size(tile) // tile
+    scratch = max(s.scratch for s in _schedules(tables))
+    adjoint = tables.moments + 1
+    return Slots(
+        tables.moments, adjoint, adjoint + tables.moments, even(adjoint + max(powers, tables.moments + scratch))
+    )
 
 
 def _schedules(tables: Tables) -> tuple[Schedule, ...]:
     return tables.forward, tables.leaf_energy, tables.backward, tables.leaf_values
 
 
-def block_threads(tile: int) -> int:
+def block_threads(tables: Tables, tile: int) -> int:
     """Threads of a block: in contractions each works for two atoms, if there are two."""
-    return WORKERS * max(1, tile // 2)
+    return tables.workers * max(1, tile // 2)
+
+
+def part_size(tile: int) -> int:
+    """Neighbours of a block's atoms that are kept at a time, a multiple of groups of lanes."""
+    return 64 * max(1, tile // 2)
 
 
 def default_tile(tables: Tables, capacity: int, word: int = DOUBLE) -> int:
-    """Atoms a block works on: as many as leave about as many threads side by side as any other number does."""
+    """Atoms a block works on: the first number that leaves about as many threads side by side as any does."""
     tiles = TILES if tables.moments > FEW_MOMENTS else FEW_TILES
     # Grades are computed in double precision in either case
     fitting = [tile for tile in tiles if shared_bytes(tables, tile, capacity, rows=True) <= MOST]
-    threads = {tile: resident_blocks(tables, tile, capacity, word) * block_threads(tile) for tile in fitting}
+    threads = {tile: resident_blocks(tables, tile, CAPACITY, word) * block_threads(tables, tile) for tile in fitting}
     return next((tile for tile in fitting if threads[tile] >= 0.95 * max(threads.values())), 1)
 
 
@@ -115,7 +128,7 @@ def resident_blocks(tables: Tables, tile: int, capacity: int, word: int = DOUBLE
     """Blocks side by side on a multiprocessor, at most as many as are enough."""
     warps = ENOUGH_WARPS if tables.moments > FEW_MOMENTS else FEW_MOMENTS_WARPS
     shared = shared_bytes(tables, tile, capacity, word=word) + OWN
-    return max(1, min(TOGETHER // shared, warps * WARP // block_threads(tile)))
+    return max(1, min(TOGETHER // shared, warps * WARP // block_threads(tables, tile)))
 
 
 def _text(name: str) -> str:
@@ -132,20 +145,22 @@ def _constants(tables: Tables, tile: int, word: int) -> str:
     slots = slots_of(tables, tile)
     whole = {
         "kTile": tile,
-        "kWorkers": WORKERS,
+        "kWorkers": tables.workers,
+        "kPart": part_size(tile),
         "kBlocks": resident_blocks(tables, tile, CAPACITY, word),
         "kSpecies": tables.species,
         "kRadialSize": tables.radial_size,
         "kRadial": tables.radial,
         "kDegree": len(tables.degree_radial) - 1,
         "kColumns": len(columns(tables)),
-        "kAhead": AHEAD,
+        "kLanes": lanes(tables, block_threads(tables, tile) // tile),
+        "kAhead": tables.ahead,
         "kRecord": _record(tables),
         "kBasics": tables.basics,
         "kMoments": tables.moments,
         "kLeaves": tables.leaves,
         "kDepth": tables.depth,
-        "kScratchSlot": slots.scratch,
+        "kOneSlot": slots.one,
         "kLeafSlot": slots.leaf,
         "kForwardStages": len(tables.forward.stages),
         "kLeafStages": len(tables.leaf_energy.stages),
@@ -155,7 +170,7 @@ def _constants(tables: Tables, tile: int, word: int) -> str:
     lines = [f"using Real = {'float' if word == FLOAT else 'double'};"]
     lines += [f"constexpr int {name} = {value};" for name, value in whole.items()]
     lines += [
-        _column_table(tables, block_threads(tile) // tile),
+        _column_table(tables, block_threads(tables, tile) // tile),
         "struct Stage {\n  int first_step, steps, first_fix, fixes;\n};",
         _stages("kForward", tables.forward),
         _stages("kLeaf", tables.leaf_energy),
@@ -172,22 +187,67 @@ def columns(tables: Tables) -> list[tuple[int, int]]:
     return [(total - z, z) for total in range(degree + 1) for z in range(total + 1)]
 
 
+def lanes(tables: Tables, atom_threads: int) -> int:
+    """Threads of an atom that have columns of their own; groups of as many share its neighbours."""
+    if atom_threads > WARP:
+        return atom_threads  # groups are parts of a warp
+    return FEW_LANES if tables.moments <= FEW_MOMENTS else LANES
+
+
+def _lowest_degrees(tables: Tables, side: int) -> list[int]:
+    """Of the first column of each turn, as many columns side by side."""
+    powers = columns(tables)
+    return [sum(powers[begin]) for begin in range(0, len(powers), side)]
+
+
+def sums_of_lane(tables: Tables, side: int) -> list[Sum]:
+    """The basic moments that a lane adds up, at most, with as many lanes side by side."""
+    degree = len(tables.degree_radial) - 1
+    radial = [*tables.degree_radial, *[0] * degree]
+    return [
+        (turn, x, mu)
+        for turn, least in enumerate(_lowest_degrees(tables, side))
+        for x in range(degree + 1)
+        for mu in range(radial[least + x])
+    ]
+
+
+def kept_sums(sums: Sequence[Sum | None], groups: int) -> list[list[Sum | None]]:
+    """Which sums each group keeps when two and two have added theirs up, as in sites.cuh."""
+    if groups == 1:
+        return [list(sums)]
+    half = -(-len(sums) // 2)
+    rest = [*sums[half:], *[None] * (2 * half - len(sums))]
+    return kept_sums(sums[:half], groups // 2) + kept_sums(rest, groups // 2)
+
+
 def _column_table(tables: Tables, threads: int) -> str:
-    """Of each column, where its powers are, and of each power of x its radial functions and first basic moment."""
-    degree, powers = len(tables.degree_radial) - 1, columns(tables)
+    """Where a thread finds the powers of its columns, and where the sums go that it keeps.
+
+    Neighbouring threads read neighbouring words: a line of global memory for a warp.
+    """
+    degree, powers, side = len(tables.degree_radial) - 1, columns(tables), lanes(tables, threads)
     places = {tuple(m[:3]): int(k) for m, k in zip(tables.monomials.tolist(), tables.monomial_basic, strict=True)}
-    rows = []
-    for y, z in powers:
-        first = [places.get((x, y, z), 0) for x in range(degree + 1)]
-        radial = [tables.degree_radial[x + y + z] if x + y + z <= degree else 0 for x in range(degree + 1)]
-        rows.append(f"{{{y}, {degree + z if z else 0}, {_row(radial)}, {_row(first)}}}")
-    rows += ["{0, 0, {0}, {0}}"] * (-len(rows) % threads)
-    lowest = [sum(powers[begin]) for begin in range(0, len(powers), threads)]
+    lowest, sums = _lowest_degrees(tables, side), sums_of_lane(tables, side)
+
+    def slot(lane: int, kept: Sum | None) -> int:
+        if kept is None or (column := lane + kept[0] * side) >= len(powers):
+            return NO_MOMENT
+        monomial = (kept[1], *powers[column])
+        if sum(monomial) > degree or kept[2] >= tables.degree_radial[sum(monomial)]:
+            return NO_MOMENT
+        return places[monomial] + kept[2]
+
+    groups = kept_sums(sums, threads // side)
+    slots = [[slot(lane, group[k]) for group in groups for lane in range(side)] for k in range(len(groups[0]))]
+    at = [y | (degree + z if z else 0) << 8 for y, z in powers]
+    at += [0] * (len(lowest) * side - len(at))
     return "\n".join([
-        _choice("round_degree", "round", lowest),
+        _choice("turn_degree", "turn", lowest),
         _choice("degree_radial", "degree", [*tables.degree_radial, 0]),
-        "struct Column {\n  int y, z, radial[kDegree + 1], basic[kDegree + 1];\n};",
-        f"TABLE Column kColumnTable[] = {{{', '.join(rows)}}};",
+        f"constexpr int kSums = {len(sums)}, kKeptSums = {len(slots)};",
+        f"TABLE unsigned short kColumnPowers[] = {_row(at)};",
+        f"TABLE unsigned short kKeptMoments[][{threads}] = {{{', '.join(map(_row, slots))}}};",
     ])  # fmt: skip
 
 
@@ -203,7 +263,7 @@ def _row(numbers: Iterable[int]) -> str:
 
 def _stages(name: str, schedule: Schedule) -> str:
     rows = schedule.stages.tolist() or [[0] * 4]
-    return f"TABLE Stage {name}[] = {{{', '.join(map(_row, rows))}}};"
+    return f"COMMON_TABLE Stage {name}[] = {{{', '.join(map(_row, rows))}}};"
 
 
 class _Horner:

@@ -1,18 +1,19 @@
 """A potential's contraction tables made ready for a block of threads: balanced, staged, without atomic operations.
 
-A block works on a few atoms at once; `WORKERS` threads share an atom's products. Every sum is a row of entries. The
+A block works on a few atoms at once; `workers` threads share an atom's products. Every sum is a row of entries. The
 entries of all rows of a stage are dealt out evenly: each worker has a run of them, and a row that is split between
 workers is put together afterwards, always in the same order.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from mtpcore._core import Potential
+from mtpcore._core import Potential, order_by_banks
 from mtpcore.errors import MtpcoreError
 
 type FloatArray = npt.NDArray[np.float64]
@@ -20,9 +21,7 @@ type IntArray = npt.NDArray[np.int32]
 type Numbers = npt.NDArray[np.int64]
 type Products = dict[int, dict[tuple[int, int], int]]
 
-AHEAD = 2  # steps that entries are read before they are needed; those of a stage are a multiple
-WORKERS = 64  # threads that share the contractions of an atom, or of two side by side
-LOOK_AHEAD = 8  # entries of a sum among which the next is chosen
+MANY_MOMENTS, MORE_MOMENTS = 800, 2000  # few threads fit side by side unless more share an atom: measured
 LARGEST_INDEX = 2**16 - 1  # of a moment: two fit a word
 PRIME = 2**61 - 1
 
@@ -41,10 +40,10 @@ class Schedule:
 
     Attributes:
         stages: Per stage: first step, number of steps, first fix and number of fixes.
-        pairs: Two indices of each entry, 16 bits each, shape (steps, WORKERS).
-        factors: Factor of each entry; 0 where a worker has nothing to do, shape (steps, WORKERS).
+        pairs: Two indices of each entry, 16 bits each, shape (steps, workers).
+        factors: Factor of each entry; 0 where a worker has nothing to do, shape (steps, workers).
         targets: Where the sum that ends with an entry goes; -1: it goes on; -2 - k: scratch place k, shape (steps,
-            WORKERS).
+            workers).
         fixes: Rows put together from scratch: target, first place, number of places.
         scratch: Places needed.
     """
@@ -77,7 +76,8 @@ class Tables:
         scalar_moment: Moment of each scalar of the basis, shape (scalars,).
         forward: Inner moments from lower ones.
         leaf_values: Leaves from inner and basic moments.
-        leaf_energy: Derivative of the leaves' energy by moments: entries are (moment, place in `leaf_pairs`).
+        leaf_energy: Derivative of the energy by moments that it depends on directly, in leaves and as scalars.
+            Entries are (moment, place in `leaf_pairs`), or (`moments`, which stands for one, P + place of the scalar).
         leaf_pairs: Pairs of moments whose products add to the energy, shape (P, 2).
         leaf_terms: Per term: which pair, which leaf, how often, shape (Q, 3).
         backward: Derivatives by factors from those by products.
@@ -101,9 +101,29 @@ class Tables:
     backward: Schedule
 
     @property
+    def workers(self) -> int:
+        """Threads that share the contractions of an atom, or of two side by side."""
+        return workers_for(self.moments)
+
+    @property
+    def ahead(self) -> int:
+        """Steps that entries are read before they are needed; those of a stage are a multiple."""
+        return steps_ahead(self.moments)
+
+    @property
     def depth(self) -> int:
         """Derivatives of a site energy that are not zero: radial ones of its species, its constant, scalars."""
         return self.species * self.radial * self.radial_size + 1 + len(self.scalar_moment)
+
+
+def workers_for(moments: int) -> int:
+    """As `Tables.workers`."""
+    return 64 if moments <= MANY_MOMENTS else 128 if moments <= MORE_MOMENTS else 256
+
+
+def steps_ahead(moments: int) -> int:
+    """As `Tables.ahead`."""
+    return 4 if moments > MANY_MOMENTS else 2
 
 
 def contraction_program(potential: Potential) -> Tables:
@@ -133,6 +153,8 @@ def contraction_program(potential: Potential) -> Tables:
     for t in order:
         stages[depth[t]].append(Row(numbers[t], _terms(inner[t], numbers)))
     pairs, terms = _leaf_pairs(leaf, numbers, moments)
+    scalars, back = [numbers[m] for m in mapping], _backward_stages(inner, numbers)
+    others = {row.target for rows in back for row in rows}
     return Tables(
         species=potential.species_count,
         radial_size=potential.radial_basis_size,
@@ -143,13 +165,13 @@ def contraction_program(potential: Potential) -> Tables:
         basics=basics,
         moments=moments,
         leaves=len(leaf),
-        scalar_moment=np.array([numbers[m] for m in mapping], np.int32),
-        forward=_schedule([stages[d] for d in sorted(stages)]),
-        leaf_values=_schedule([[Row(numbers[t], _terms(leaf[t], numbers)) for t in leaf]]),
-        leaf_energy=_schedule([_gradient_rows(pairs, moments)]),
+        scalar_moment=np.array(scalars, np.int32),
+        forward=_schedule(_level(stages, moments), moments),
+        leaf_values=_schedule([[Row(numbers[t], _terms(leaf[t], numbers)) for t in leaf]], moments),
+        leaf_energy=_schedule([_gradient_rows(pairs, scalars, moments, others)], moments),
         leaf_pairs=pairs,
         leaf_terms=terms,
-        backward=_schedule(_backward_stages(inner, numbers)),
+        backward=_schedule(back, moments),
     )
 
 
@@ -212,6 +234,24 @@ def _depths(inner: Products) -> dict[int, int]:
     return depth
 
 
+def _level(stages: Mapping[int, list[Row]], moments: int) -> list[list[Row]]:
+    """Rows of the stages in turn; what fills no whole steps of a stage waits for a later one that has room for it."""
+    at_once = workers_for(moments) * steps_ahead(moments)
+    levels = [list(stages[d]) for d in sorted(stages)]
+    for level, later in pairwise(levels):
+        factors = {factor for row in later for left, right, _ in row.terms for factor in (left, right)}
+        sizes = [sum(len(row.terms) for row in rows) for rows in (level, later)]
+        surplus, room = sizes[0] % at_once, -sizes[1] % at_once
+        if not 0 < surplus <= room:
+            continue
+        for row in sorted(level, key=lambda row: len(row.terms)):
+            if 0 < len(row.terms) <= room and surplus > 0 and row.target not in factors:
+                level.remove(row)
+                later.append(row)
+                surplus, room = surplus - len(row.terms), room - len(row.terms)
+    return levels
+
+
 def _terms(products: Mapping[tuple[int, int], int], numbers: Mapping[int, int]) -> list[tuple[int, int, float]]:
     return [(numbers[left], numbers[right], factor) for (left, right), factor in products.items()]
 
@@ -243,8 +283,11 @@ def _leaf_pairs(leaf: Products, numbers: Mapping[int, int], moments: int) -> tup
     return np.array(list(places), np.int32).reshape(-1, 2), np.array(terms, np.int32).reshape(-1, 3)
 
 
-def _gradient_rows(pairs: IntArray, moments: int) -> list[Row]:
-    """Rows of d(sum of w_p M_left M_right)/dM of all M; the second index of an entry is that of its pair's weight."""
+def _gradient_rows(pairs: IntArray, scalars: Sequence[int], moments: int, others: Collection[int]) -> list[Row]:
+    """Rows of d(sum of w_p M_left M_right + sum of v_s M_s)/dM; the second index of an entry is that of its weight.
+
+    Moments that the energy depends on neither so nor by `others`, those with derivatives by way of products, get zero.
+    """
     terms: dict[int, list[tuple[int, int, float]]] = defaultdict(list)
     for place, (left, right) in enumerate(pairs.tolist()):
         if left == right:
@@ -252,14 +295,19 @@ def _gradient_rows(pairs: IntArray, moments: int) -> list[Row]:
         else:
             terms[left].append((right, place, 1.0))
             terms[right].append((left, place, 1.0))
-    return [Row(target, terms.get(target, [(0, 0, 0.0)])) for target in range(moments)]
+    for place, scalar in enumerate(scalars, len(pairs)):
+        if scalar < moments:
+            terms[scalar].append((moments, place, 1.0))
+    nothing = [(0, 0, 0.0)]
+    return [Row(m, terms.get(m, nothing)) for m in range(moments) if m in terms or m not in others]
 
 
-def _schedule(stages: Sequence[Sequence[Row]]) -> Schedule:
+def _schedule(stages: Sequence[Sequence[Row]], moments: int) -> Schedule:
     """Deal the rows of each stage out to the workers."""
+    workers = workers_for(moments)
     heads: list[tuple[int, ...]] = []
     fixes: list[tuple[int, int, int]] = []
-    blocks = [_Block(stage) for stage in stages if stage]
+    blocks = [_Block(stage, workers, steps_ahead(moments)) for stage in stages if stage]
     steps = 0
     for block in blocks:
         heads.append((steps, block.steps, len(fixes), len(block.fixes)))
@@ -267,93 +315,67 @@ def _schedule(stages: Sequence[Sequence[Row]]) -> Schedule:
         steps += block.steps
     return Schedule(
         stages=np.array(heads, np.int32).reshape(-1, 4),
-        pairs=_stack([b.pairs for b in blocks], np.uint32),
-        factors=_stack([b.factors for b in blocks], np.float64),
-        targets=_stack([b.targets for b in blocks], np.int32),
+        pairs=_stack([b.pairs for b in blocks], np.uint32, workers),
+        factors=_stack([b.factors for b in blocks], np.float64, workers),
+        targets=_stack([b.targets for b in blocks], np.int32, workers),
         fixes=np.array(fixes, np.int32).reshape(-1, 3),
         scratch=max([0, *(b.scratch for b in blocks)]),
     )
 
 
-def _stack[T: np.generic](parts: list[npt.NDArray[T]], kind: type[T]) -> npt.NDArray[T]:
-    return np.concatenate([np.zeros((0, WORKERS), kind), *parts])
+def _stack[T: np.generic](parts: list[npt.NDArray[T]], kind: type[T], workers: int) -> npt.NDArray[T]:
+    return np.concatenate([np.zeros((0, workers), kind), *parts])
 
 
 def spread(
     first: Numbers, second: Numbers, weights: FloatArray, schedule: Schedule, group: int
 ) -> tuple[Numbers, Numbers, FloatArray, IntArray]:
-    """Order the sums of each worker, their entries and the factors of these, so that neighbours read different banks.
+    """Order the sums, their entries and the factors of these, so that workers side by side read different banks.
 
     Args:
-        first: Slots of the first factors, shape (steps, WORKERS).
-        second: Of the second.
+        first: Slots of the first factors, shape (steps, workers).
+        second: Of the second; the same as the first where an entry has one factor.
         weights: Of the products.
         schedule: Says where sums and stages end.
         group: Workers whose reads go together; as many slots lie side by side before the banks begin anew.
 
     Returns:
-        The same three and the targets, in their new order.
+        The same three and the targets, in their new order. Who has nothing to do reads what another one reads.
     """
     first, second, weights, targets = first.copy(), second.copy(), weights.copy(), schedule.targets.copy()
     for begin, steps, *_ in schedule.stages.tolist():
-        for worker in range(first.shape[1]):
-            if worker % group == 0:
-                continue
-            peers = slice(worker - worker % group, worker)
-            taken = [
-                [{slot % group for slot in slots[step, peers].tolist()} for slots in (first, second)]
-                for step in range(begin, begin + steps)
-            ]
-            own = slice(begin, begin + steps)
-            columns = [x[own, worker].tolist() for x in (first, second, weights, targets)]
-            order = _spread_sums(list(zip(*columns, strict=True)), taken, group)
-            first[own, worker], second[own, worker], weights[own, worker], targets[own, worker] = zip(
-                *order, strict=True
-            )
+        own = slice(begin, begin + steps)
+        source, ended, swapped = order_by_banks(first[own], second[own], targets[own] != -1, group)
+        idle, is_swapped = source < 0, swapped.astype(bool)
+        one, other = first[own].ravel()[source], second[own].ravel()[source]
+        reads = np.stack([np.where(is_swapped, other, one), np.where(is_swapped, one, other)])
+        first[own], second[own] = _with_idle_reads(reads, idle, group)
+        weights[own] = np.where(idle, 0.0, weights[own].ravel()[source])
+        targets[own] = np.where(ended < 0, -1, targets[own].ravel()[ended])
     return first, second, weights, targets
 
 
-type _Entry = tuple[int, int, float, int]  # slots of the factors, weight, target
-
-
-def _spread_sums(entries: list[_Entry], taken: list[list[set[int]]], group: int) -> list[_Entry]:
-    """The entries of a worker in a stage, ordered by what those before it in its group read in each step."""
-    ends = [k for k, entry in enumerate(entries) if entry[3] != -1]
-    sums = [entries[a + 1 : b + 1] for a, b in zip([-1, *ends], ends, strict=False)]
-    order: list[_Entry] = []
-    while sums:
-        candidates = sums[:LOOK_AHEAD]
-        chosen = min(candidates, key=lambda terms: _next(terms, taken[len(order)], group)[0])
-        sums.remove(chosen)
-        target, waiting = chosen[-1][3], list(chosen)
-        while waiting:
-            _, best, is_swapped = _next(waiting, taken[len(order)], group)
-            left, right, weight, _ = waiting.pop(best)
-            order.append((*((right, left) if is_swapped else (left, right)), weight, -1 if waiting else target))
-    return order + entries[len(order) :]  # what is left is idle
-
-
-def _next(entries: Sequence[_Entry], taken: list[set[int]], group: int) -> tuple[int, int, bool]:
-    """How many banks the best of the first entries shares with others, which it is, and whether its factors swap."""
-    return min(
-        ((slots[0] % group in taken[0]) + (slots[1] % group in taken[1]), k, is_swapped)
-        for k, (left, right, *_) in enumerate(entries[:LOOK_AHEAD])
-        for is_swapped, slots in ((False, (left, right)), (True, (right, left)))
-    )
+def _with_idle_reads(reads: Numbers, idle: npt.NDArray[np.bool_], group: int) -> Numbers:
+    """Slots read, shape (2, steps, workers); where a worker is idle, those that a busy one of its group reads."""
+    steps, workers = idle.shape
+    groups = idle.reshape(steps, workers // group, group)
+    busy = np.broadcast_to(groups.argmin(axis=2)[..., None], groups.shape).reshape(steps, workers)
+    model = np.where(idle, busy + np.arange(workers) // group * group, np.arange(workers))
+    return np.take_along_axis(reads, np.broadcast_to(model, reads.shape), axis=2)
 
 
 class _Block:
     """One stage, dealt out: the longest sums first, each to one worker if any has room for it, else to several."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], workers: int, ahead: int) -> None:
         total = sum(len(row.terms) for row in rows)
-        self.steps = -(-total // (WORKERS * AHEAD)) * AHEAD
-        self.pairs = np.zeros((self.steps, WORKERS), np.uint32)
-        self.factors = np.zeros((self.steps, WORKERS))
-        self.targets = np.full((self.steps, WORKERS), -1, np.int32)
+        self.steps = -(-total // (workers * ahead)) * ahead
+        self.pairs = np.zeros((self.steps, workers), np.uint32)
+        self.factors = np.zeros((self.steps, workers))
+        self.targets = np.full((self.steps, workers), -1, np.int32)
         self.fixes: list[tuple[int, int, int]] = []
         self.scratch = 0
-        self._free = [self.steps] * WORKERS
+        self._free = [self.steps] * workers
         too_long = []
         for row in sorted(rows, key=lambda row: -len(row.terms)):  # stable: in their order where as long
             fitting = [(free, worker) for worker, free in enumerate(self._free) if free >= len(row.terms)]
