@@ -25,7 +25,10 @@ struct Sum {
 class Annealing {
  public:
   Annealing(const ProductTable& table, int group)
-      : table_(table), group_(group), factors_(table.steps * table.workers, {{-1, -1}, {-1, -1, false}}), cost_(factors_.size() / group) {
+      : table_(table),
+        group_(group),
+        factors_(table.steps * table.workers, {{-1, -1}, {-1, -1, false}}),
+        cost_(factors_.size() / group) {
     deal();
     for (int g = 0; g < table_.workers / group_; ++g)
       for (int step = 0; step < table_.steps; ++step) cost(g, step) = reads(g, step);

@@ -16,7 +16,7 @@ constexpr int kThreads = kWorkers * kSides, kAtomThreads = kThreads / kTile;
 constexpr int kGroups = kAtomThreads / kLanes, kTurns = (kColumns + kLanes - 1) / kLanes;
 constexpr int kRadialParameters = kSpecies * kRadial * kRadialSize;
 constexpr int kEnergyShares = kThreads / 32;  // of an atom, one of each warp, that are left to be summed at the end
-constexpr int kForceShares = 4;   // in which what an atom's neighbours push it with is summed
+constexpr int kForceShares = 4;                // in which what an atom's neighbours push it with is summed
 
 // What is kept of a neighbour: f, the unit vector, 1/r and df/dr; then either the force as integers and the separation,
 // or dE/df, the radial polynomials and the species. Its powers (1, then those of y and z) are kept for a while.
@@ -27,9 +27,10 @@ constexpr int kPowers = (1 + 2 * kDegree) | 1;
 
 // What is kept in shared memory is `Real`, a double or, in mixed precision, a float; places, distances, radial functions,
 // forces and sums over atoms are doubles or whole numbers in either case. It begins with slots of a number for each of the
-// block's atoms: moments, the number one, adjoints, pieces of sums, leaves. An entry of a sum says which slots are multiplied, by what,
-// and at the sum's end where it goes, in units of what a thread works on. Sums of products of moments have whole weights.
-// Sums are added to what is in their slot on the way back, unless nothing is there yet or they are pieces of a sum.
+// block's atoms: moments, the number one, adjoints, pieces of sums, leaves. An entry of a sum says which slots are
+// multiplied, by what, and at the sum's end where it goes, in units of what a thread works on. Sums of products of moments
+// have whole weights. On the way back sums are added to what is in their slot, unless nothing is there yet or they are
+// pieces of a sum.
 constexpr unsigned kGoesOn = 0xffffu, kSets = 0x8000u, kNoMoment = 0xffffu;
 struct ALIGNED(8) Product {
   unsigned factors, target_and_weight;  // 16 bits each, the first the lower
