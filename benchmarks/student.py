@@ -6,8 +6,8 @@ was fitted to; and, for the final potential, whether runs hold for 100 ps with n
 `dynamics`, and lithium's diffusion coefficient in bulk at 700 K beside the teacher's, in the same cell.
 
 Writes benchmarks/results/student_CAMPAIGN.md. Whether lithium diffuses as the teacher's does is asked of a ladder that
-ends above the teachers' level of 12, benchmarks/student.yaml: a potential of level 10 is too simple for that. Runs that
-diffusion coefficients are read from stay in CAMPAIGN/against_teacher, and are not made again.
+ends above the teachers' level of 12, benchmarks/student.yaml: a potential of level 10 is too simple for that. All runs
+but those that show whether the potential holds stay in CAMPAIGN/against_teacher, and are not made again.
 """
 
 import argparse
@@ -193,7 +193,8 @@ class Runs:
 
     def frames(self, name: str, atoms: Atoms) -> list[Atoms]:
         """Frames of the teacher's run at the temperature at which the structure has to hold, with its labels."""
-        result = self.run(atoms, self.system.teacher, at_zero_pressure(name), FRAMES_PS, ALL, seed_for(1, name))
+        ensemble, seed = at_zero_pressure(name), seed_for(1, name)
+        result = self.run(atoms, self.system.teacher, ensemble, FRAMES_PS, ALL, seed, kept_as=f"{name}/frames")
         trajectory = result.trajectory(ALL.name)
         teacher = MTP(self.system.teacher.path, species=self.system.species)
         frames = []
