@@ -37,7 +37,7 @@ from argyro.learning.candidates import make_candidates
 from argyro.learning.decide import Decision, decide, teaches
 from argyro.learning.exploration import Exploration
 from argyro.learning.explore import Start, explore
-from argyro.learning.fitters import open_fitter, starting_potential, with_active_set
+from argyro.learning.fitters import fit_round, with_active_set
 from argyro.learning.samplers import samplers
 from argyro.learning.selection import select_environments
 from argyro.learning.stopwatch import stopwatch
@@ -91,7 +91,7 @@ def settings(mode: Mode, levels: Sequence[int], max_rounds: int) -> LearningConf
             temperatures_K=(TEMPERATURE,),
             samplers=4,
             duration_ps=2.0,
-            max_labels=40,
+            max_labels=15,
             max_rounds=max_rounds,
             on_limit="continue",
         )
@@ -101,8 +101,8 @@ def settings(mode: Mode, levels: Sequence[int], max_rounds: int) -> LearningConf
         mode=mode,
         ladder=tuple(rungs),
         carving=CARVING,
-        exploration=ExplorationConfig(max_snapshots=10),
-        fit=FitConfig(hops=1, max_iterations=60, refit_iterations=15, tolerance=0.003, min_dist_angstrom=1.4),
+        exploration=ExplorationConfig(max_snapshots=10, grade_every=5),
+        fit=FitConfig(hops=1, max_iterations=60, refit_iterations=5, tolerance=0.003, min_dist_angstrom=1.4),
     )
 
 
@@ -116,6 +116,7 @@ class Trial:
         self.outcome = Outcome(own.mode, repeat)
         self.bicrystal = bicrystal(self.seed)
         self.training = self.labelled(build_seeds(MATERIAL, seeds_settings(), seed=self.seed))
+        self.added = 0  # by the round before
         self.potential: mtpcore.Potential | None = None
 
     def labelled(self, structures: list[Atoms]) -> list[Atoms]:
@@ -167,15 +168,24 @@ class Trial:
             candidates=len(candidates),
         )
         if decision.next == "continue":
-            self.training += self.labelled(candidates)
+            labelled = self.labelled(candidates)
+            self.training, self.added = self.training + labelled, len(labelled)
         return decision, potential
 
     def fitted(self, rung: Rung, number: int) -> tuple[Path, mtpcore.Potential]:
         """The potential that a round begins with."""
         own = self.settings
-        start = starting_potential(own.fit, SPECIES, rung.level, self.potential, seed=self.seed)
-        fitter = open_fitter(own, first_of_level=number == 0)
-        fitted, _ = fitter.fit(start, self.training, SPECIES, seed=self.seed, folder=self.folder / "fit")
+        fitted, _ = fit_round(
+            own,
+            SPECIES,
+            rung.level,
+            self.potential,
+            self.training,
+            self.added,
+            first_of_level=number == 0,
+            seed=self.seed,
+            folder=self.folder / "fit",
+        )
         self.potential = with_active_set(fitted, self.training, SPECIES, own.mode)
         path = self.folder / "potential.almtp"
         mtpcore.write_potential(path, self.potential)
