@@ -6,8 +6,9 @@ mode carves cells of the published size (edge 16 angstrom, core 6.5 angstrom, mo
 whole, and larger ones where whole units of the core would meet themselves. Their potentials are then asked for the
 forces in frames of the teacher's own run of the bicrystal at 600 K.
 
-Writes benchmarks/results/local_global.md. Ladders that were climbed are kept in a folder and not climbed again with
-the same settings.
+Writes benchmarks/results/local_global.md and, when all ladders of both modes are climbed,
+config/reference/local_global.csv, which the figure of learning shows. Ladders that were climbed are kept in a folder
+and not climbed again with the same settings.
 """
 
 import argparse
@@ -19,10 +20,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from ase import Atoms
 
 import mtpcore
-from argyro.common.files import read_json, sha256_of_json, write_json
+from argyro.common.files import read_json, sha256_of_json, write_json, write_text
 from argyro.common.randomness import seed_for
 from argyro.config.labels import GatesConfig, LabelsConfig, MtpConfig
 from argyro.config.learning import CarvingConfig, ExplorationConfig, FitConfig, LearningConfig, Mode, Rung
@@ -252,6 +254,23 @@ def table(outcomes: Sequence[Outcome], command: str) -> str:
     return "\n".join([*lines, "", *_comparison(outcomes), ""])
 
 
+def ends(outcomes: Sequence[Outcome], level: int) -> pd.DataFrame:
+    """How all ladders ended, a row each, for the figure of learning."""
+    rows = [
+        {
+            "mode": own.mode,
+            "repeat": own.repeat,
+            "level": level,
+            "labels": len(own.atoms),
+            "labelled_atoms": sum(own.atoms),
+            "label_cost": round(own.cost),
+            "force_rmse_boundary_eV_per_angstrom": own.force_errors[-1],
+        }
+        for own in outcomes
+    ]
+    return pd.DataFrame(rows)
+
+
 def _row(cells: Sequence[object]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -304,6 +323,8 @@ def main() -> None:
                 text = table(outcomes, command)
                 (ROOT / "benchmarks/results/local_global.md").write_text(text, encoding="utf-8")
                 print(text, flush=True)
+    if len(options.modes) > 1:
+        write_text(ROOT / "config/reference/local_global.csv", ends(outcomes, options.levels[-1]).to_csv(index=False))
 
 
 if __name__ == "__main__":
