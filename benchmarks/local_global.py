@@ -276,23 +276,32 @@ def _row(cells: Sequence[object]) -> str:
 
 
 def _comparison(outcomes: Sequence[Outcome]) -> list[str]:
-    local, whole = ([own for own in outcomes if own.mode == mode] for mode in ("local", "global"))
-    if not (local and whole):
+    """Ratios of the repeats that were climbed in both modes, and of their means."""
+    local, whole = ({own.repeat: own for own in outcomes if own.mode == mode} for mode in ("local", "global"))
+    both = sorted(local.keys() & whole.keys())
+    if not both:
         return []
+    lines = ["Global over local; of force errors, local over global:", ""]
+    names = ["repeat", "labels, seeds included", "labelled atoms", "label cost", "force error"]
+    lines += [_row(names), _row(["---"] * len(names))]
+    for name, chosen in [*((str(repeat), [repeat]) for repeat in both), ("ratio of means", both)]:
+        pair = [local[repeat] for repeat in chosen], [whole[repeat] for repeat in chosen]
+        labels, atoms, cost, error = (
+            _ratio(*pair, value)
+            for value in (
+                lambda own: len(own.atoms),
+                lambda own: sum(own.atoms),
+                lambda own: own.cost,
+                lambda own: own.force_errors[-1] or np.nan,
+            )
+        )
+        lines.append(_row([name, *(f"{ratio:.2f}" for ratio in (labels, atoms, cost, 1 / error))]))
+    return lines
 
-    def ratio(value: Callable[[Outcome], float]) -> float:
-        return float(np.mean([value(own) for own in whole]) / np.mean([value(own) for own in local]))
 
-    labels, atoms, cost = (
-        ratio(lambda own: len(own.atoms)),
-        ratio(lambda own: sum(own.atoms)),
-        ratio(lambda own: own.cost),
-    )
-    error = 1 / ratio(lambda own: own.force_errors[-1] or np.nan)
-    return [
-        f"Global over local: {labels:.2f} times the labels, seeds included, {atoms:.2f} times the labelled atoms,",
-        f"{cost:.2f} times the cost. Force error, local over global: {error:.2f}.",
-    ]
+def _ratio(local: Sequence[Outcome], whole: Sequence[Outcome], value: Callable[[Outcome], float]) -> float:
+    """Of means, global over local."""
+    return float(np.mean([value(own) for own in whole]) / np.mean([value(own) for own in local]))
 
 
 def main() -> None:
