@@ -6,8 +6,9 @@ mode carves cells of the published size (edge 16 angstrom, core 6.5 angstrom, mo
 whole, and larger ones where whole units of the core would meet themselves. Their potentials are then asked for the
 forces in frames of the teacher's own run of the bicrystal at 600 K.
 
-Writes benchmarks/results/local_global.md. Ladders that were climbed are kept in a folder and not climbed again with
-the same settings.
+Writes benchmarks/results/local_global.md and, when all ladders of both modes are climbed,
+config/reference/local_global.csv, which the figure of learning shows. Ladders that were climbed are kept in a folder
+and not climbed again with the same settings.
 """
 
 import argparse
@@ -19,10 +20,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from ase import Atoms
 
 import mtpcore
-from argyro.common.files import read_json, sha256_of_json, write_json
+from argyro.common.files import read_json, sha256_of_json, write_json, write_text
 from argyro.common.randomness import seed_for
 from argyro.config.labels import GatesConfig, LabelsConfig, MtpConfig
 from argyro.config.learning import CarvingConfig, ExplorationConfig, FitConfig, LearningConfig, Mode, Rung
@@ -37,7 +39,7 @@ from argyro.learning.candidates import make_candidates
 from argyro.learning.decide import Decision, decide, teaches
 from argyro.learning.exploration import Exploration
 from argyro.learning.explore import Start, explore
-from argyro.learning.fitters import open_fitter, starting_potential, with_active_set
+from argyro.learning.fitters import fit_round, with_active_set
 from argyro.learning.samplers import samplers
 from argyro.learning.selection import select_environments
 from argyro.learning.stopwatch import stopwatch
@@ -91,7 +93,7 @@ def settings(mode: Mode, levels: Sequence[int], max_rounds: int) -> LearningConf
             temperatures_K=(TEMPERATURE,),
             samplers=4,
             duration_ps=2.0,
-            max_labels=40,
+            max_labels=15,
             max_rounds=max_rounds,
             on_limit="continue",
         )
@@ -101,8 +103,8 @@ def settings(mode: Mode, levels: Sequence[int], max_rounds: int) -> LearningConf
         mode=mode,
         ladder=tuple(rungs),
         carving=CARVING,
-        exploration=ExplorationConfig(max_snapshots=10),
-        fit=FitConfig(hops=1, max_iterations=60, refit_iterations=15, tolerance=0.003, min_dist_angstrom=1.4),
+        exploration=ExplorationConfig(max_snapshots=10, grade_every=5),
+        fit=FitConfig(hops=1, max_iterations=60, refit_iterations=5, tolerance=0.003, min_dist_angstrom=1.4),
     )
 
 
@@ -116,6 +118,7 @@ class Trial:
         self.outcome = Outcome(own.mode, repeat)
         self.bicrystal = bicrystal(self.seed)
         self.training = self.labelled(build_seeds(MATERIAL, seeds_settings(), seed=self.seed))
+        self.added = 0  # by the round before
         self.potential: mtpcore.Potential | None = None
 
     def labelled(self, structures: list[Atoms]) -> list[Atoms]:
@@ -167,15 +170,24 @@ class Trial:
             candidates=len(candidates),
         )
         if decision.next == "continue":
-            self.training += self.labelled(candidates)
+            labelled = self.labelled(candidates)
+            self.training, self.added = self.training + labelled, len(labelled)
         return decision, potential
 
     def fitted(self, rung: Rung, number: int) -> tuple[Path, mtpcore.Potential]:
         """The potential that a round begins with."""
         own = self.settings
-        start = starting_potential(own.fit, SPECIES, rung.level, self.potential, seed=self.seed)
-        fitter = open_fitter(own, first_of_level=number == 0)
-        fitted, _ = fitter.fit(start, self.training, SPECIES, seed=self.seed, folder=self.folder / "fit")
+        fitted, _ = fit_round(
+            own,
+            SPECIES,
+            rung.level,
+            self.potential,
+            self.training,
+            self.added,
+            first_of_level=number == 0,
+            seed=self.seed,
+            folder=self.folder / "fit",
+        )
         self.potential = with_active_set(fitted, self.training, SPECIES, own.mode)
         path = self.folder / "potential.almtp"
         mtpcore.write_potential(path, self.potential)
@@ -242,28 +254,54 @@ def table(outcomes: Sequence[Outcome], command: str) -> str:
     return "\n".join([*lines, "", *_comparison(outcomes), ""])
 
 
+def ends(outcomes: Sequence[Outcome], level: int) -> pd.DataFrame:
+    """How all ladders ended, a row each, for the figure of learning."""
+    rows = [
+        {
+            "mode": own.mode,
+            "repeat": own.repeat,
+            "level": level,
+            "labels": len(own.atoms),
+            "labelled_atoms": sum(own.atoms),
+            "label_cost": round(own.cost),
+            "force_rmse_boundary_eV_per_angstrom": own.force_errors[-1],
+        }
+        for own in outcomes
+    ]
+    return pd.DataFrame(rows)
+
+
 def _row(cells: Sequence[object]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
 def _comparison(outcomes: Sequence[Outcome]) -> list[str]:
-    local, whole = ([own for own in outcomes if own.mode == mode] for mode in ("local", "global"))
-    if not (local and whole):
+    """Ratios of the repeats that were climbed in both modes, and of their means."""
+    local, whole = ({own.repeat: own for own in outcomes if own.mode == mode} for mode in ("local", "global"))
+    both = sorted(local.keys() & whole.keys())
+    if not both:
         return []
+    lines = ["Global over local; of force errors, local over global:", ""]
+    names = ["repeat", "labels, seeds included", "labelled atoms", "label cost", "force error"]
+    lines += [_row(names), _row(["---"] * len(names))]
+    for name, chosen in [*((str(repeat), [repeat]) for repeat in both), ("ratio of means", both)]:
+        pair = [local[repeat] for repeat in chosen], [whole[repeat] for repeat in chosen]
+        labels, atoms, cost, error = (
+            _ratio(*pair, value)
+            for value in (
+                lambda own: len(own.atoms),
+                lambda own: sum(own.atoms),
+                lambda own: own.cost,
+                lambda own: own.force_errors[-1] or np.nan,
+            )
+        )
+        lines.append(_row([name, *(f"{ratio:.2f}" for ratio in (labels, atoms, cost, 1 / error))]))
+    return lines
 
-    def ratio(value: Callable[[Outcome], float]) -> float:
-        return float(np.mean([value(own) for own in whole]) / np.mean([value(own) for own in local]))
 
-    labels, atoms, cost = (
-        ratio(lambda own: len(own.atoms)),
-        ratio(lambda own: sum(own.atoms)),
-        ratio(lambda own: own.cost),
-    )
-    error = 1 / ratio(lambda own: own.force_errors[-1] or np.nan)
-    return [
-        f"Global over local: {labels:.2f} times the labels, seeds included, {atoms:.2f} times the labelled atoms,",
-        f"{cost:.2f} times the cost. Force error, local over global: {error:.2f}.",
-    ]
+def _ratio(local: Sequence[Outcome], whole: Sequence[Outcome], value: Callable[[Outcome], float]) -> float:
+    """Of means, global over local."""
+    return float(np.mean([value(own) for own in whole]) / np.mean([value(own) for own in local]))
 
 
 def main() -> None:
@@ -294,6 +332,8 @@ def main() -> None:
                 text = table(outcomes, command)
                 (ROOT / "benchmarks/results/local_global.md").write_text(text, encoding="utf-8")
                 print(text, flush=True)
+    if len(options.modes) > 1:
+        write_text(ROOT / "config/reference/local_global.csv", ends(outcomes, options.levels[-1]).to_csv(index=False))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from argyro.config.learning import LearningConfig, Rung
 from argyro.labels.backends import open_backend
 from argyro.labels.collect import collect, require_enough, require_one_level
 from argyro.labels.store import Store
-from argyro.learning.fitters import open_fitter, starting_potential, with_active_set
+from argyro.learning.fitters import fit_round, with_active_set
 from argyro.learning.potential_file import read_potential_file, write_potential
 from argyro.learning.stopwatch import stopwatch
 from argyro.learning.training import center_grades, errors_on, seeds_of_system, split_seeds
@@ -34,11 +34,17 @@ with job(snakemake.log[0]):
         training += added
     require_one_level(training)
     with stopwatch() as watch:
-        start = starting_potential(
-            settings.fit, params.species, rung.level, read_potential_file(Path(before)) if before else None, params.seed
+        fitted, outcome = fit_round(
+            settings,
+            params.species,
+            rung.level,
+            read_potential_file(Path(before)) if before else None,
+            training,
+            len(added),
+            first_of_level=int(snakemake.wildcards.round) == 0,
+            seed=params.seed,
+            folder=output.parent / "fit",
         )
-        fitter = open_fitter(settings, first_of_level=int(snakemake.wildcards.round) == 0)
-        fitted, outcome = fitter.fit(start, training, params.species, seed=params.seed, folder=output.parent / "fit")
         potential = with_active_set(fitted, training, params.species, settings.mode)
         report = {
             "reason": outcome.reason,

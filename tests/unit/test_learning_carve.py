@@ -14,6 +14,7 @@ from argyro.common.errors import StructureError
 from argyro.config.learning import BoundaryConfig, CarvingConfig
 from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
+from argyro.learning import boundary
 from argyro.learning.boundary import relax_boundary, training_cell
 from argyro.learning.carve import CORE, SOURCE, UNIT, CarvedCell, CarveRejectedError, carve
 from argyro.learning.contacts import contact_distance
@@ -223,6 +224,19 @@ def test_core_with_atoms_far_too_close_is_rejected(hot_bulk: Atoms) -> None:
     with pytest.raises(CarveRejectedError) as rejection:
         training_cell(source, int(first), MATERIAL, CarvingConfig(), BoundaryConfig(), LIMITS)
     assert rejection.value.reason == "distance"
+
+
+def test_no_edge_is_tried_where_the_core_itself_cannot_be_labelled(
+    hot_bulk: Atoms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atoms = hot_bulk.copy()
+    center = int(np.flatnonzero(atoms.symbols == "Li")[0])
+    nearest = int(np.argsort(atoms.get_distances(center, range(len(atoms)), mic=True))[1])
+    atoms.set_distance(center, nearest, 1.5, fix=0, mic=True)
+    monkeypatch.setattr(boundary, "carvings", lambda *_: pytest.fail("an edge was tried"))
+    with pytest.raises(CarveRejectedError, match=r"1\.50 angstrom apart, below 1\.60") as found:
+        training_cell(atoms, center, MATERIAL, CarvingConfig(), BoundaryConfig(), LIMITS)
+    assert found.value.reason == "distance"
 
 
 def test_broken_units_are_dropped_outside_the_core_and_counted_inside(hot_bulk: Atoms) -> None:

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 import mtpcore
 from argyro.common.errors import FileError, MissingDependencyError
-from argyro.config.learning import FitConfig, LearningConfig, MlipConfig, Rung
+from argyro.config.learning import ExplorationConfig, FitConfig, LearningConfig, MlipConfig, Rung
+from argyro.learning import fitters
 from argyro.learning.decide import Decision, LearningError, decide, require_done
 from argyro.learning.exploration import Exploration
-from argyro.learning.explore import spread
-from argyro.learning.fitters import FitError, MlipFitter
+from argyro.learning.explore import run_settings, spread
+from argyro.learning.fitters import FitError, FitOutcome, MlipFitter, fit_round, passes_power
 from argyro.learning.ledger import group_by_round, ledger_row, ledger_table
 from argyro.learning.potential_file import read_card, read_potential_file, write_given_potential, write_potential
 from argyro.learning.samplers import Sampler, samplers
@@ -54,6 +55,19 @@ def labelled(seed: int) -> Atoms:
 def potential(level: int = 4, seed: int = 1) -> mtpcore.Potential:
     bare = mtpcore.new_potential(level, 4, min_dist=1.0, max_dist=5.0)
     return mtpcore.set_parameters(bare, np.random.default_rng(seed).normal(scale=0.01, size=bare.parameter_count))
+
+
+def test_both_modes_look_at_structures_equally_often() -> None:
+    atoms = Atoms("Li", cell=[9, 9, 9], pbc=True)
+    for every in (5, 10, 50, 70):
+        exploration = ExplorationConfig(grade_every=every)
+        local, whole = (
+            run_settings(explored().sampler, atoms, RUNG, exploration, mode=mode, mobile="Li")
+            for mode in ("local", "global")
+        )
+        assert local.grading is not None
+        assert whole.grading is None
+        assert local.grading.every == whole.streams[0].every == every
 
 
 def test_level_ends_when_nothing_is_selected_or_nothing_above_the_accept_grade() -> None:
@@ -203,6 +217,54 @@ def test_mlip_is_called_with_its_own_options_and_files(tmp_path: Path) -> None:
     assert "BEGIN_CFG" in (tmp_path / "train.cfg").read_text()
     assert outcome.reason == "mlip"
     assert not any((tmp_path / "fit").iterdir())
+
+
+class StubFitter:
+    """Hands potentials back as they came, with losses that are known beforehand; keeps note of the starts."""
+
+    def __init__(self, loss_of_fresh_start: float) -> None:
+        self.loss_of_fresh_start = loss_of_fresh_start
+        self.fresh: list[bool] = []
+
+    def fit(self, start: mtpcore.Potential, *_: Any, **__: Any) -> tuple[mtpcore.Potential, FitOutcome]:
+        self.fresh.append(not start.trained)
+        return start, FitOutcome("converged", 1, self.loss_of_fresh_start if self.fresh[-1] else 1.0)
+
+
+def fitted_with(
+    monkeypatch: pytest.MonkeyPatch, loss: float, *, count: int, added: int, level: int = 4, growth: float | None = 2.0
+) -> tuple[list[bool], mtpcore.Potential]:
+    """Which starts were fresh, and the potential that a round begins with."""
+    stub = StubFitter(loss)
+    monkeypatch.setattr(fitters, "open_fitter", lambda *_, **__: stub)
+    settings = LearningConfig(ladder=(Rung(level=4), Rung(level=6)), fit=FitConfig(restart_growth=growth))
+    kept, _ = fit_round(
+        settings,
+        SPECIES,
+        level,
+        potential(),
+        [labelled(1)] * count,
+        added,
+        first_of_level=False,
+        seed=1,
+        folder=Path(),
+    )
+    return stub.fresh, kept
+
+
+def test_fresh_start_is_kept_where_its_loss_is_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    for loss, kept_fresh in ((0.5, True), (2.0, False)):
+        fresh, kept = fitted_with(monkeypatch, loss, count=8, added=1)
+        assert fresh == [False, True]
+        assert kept.trained != kept_fresh
+
+
+def test_fresh_starts_are_made_where_labels_pass_a_power_at_the_lowest_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fitted_with(monkeypatch, 0.5, count=7, added=3)[0] == [False]
+    assert fitted_with(monkeypatch, 0.5, count=8, added=1, growth=None)[0] == [False]
+    assert fitted_with(monkeypatch, 0.5, count=8, added=1, level=6)[0] == [False]
+    assert passes_power(20, 40, 2.0)
+    assert not passes_power(33, 63, 2.0)
 
 
 def test_mlip_that_fails_or_is_missing_says_so(tmp_path: Path) -> None:

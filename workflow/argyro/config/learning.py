@@ -75,7 +75,8 @@ class ExplorationConfig(Section):
     timestep_ps: PositiveFloat = 0.002
     """Of molecular dynamics."""
     grade_every: PositiveInt = 10
-    """Steps between gradings."""
+    """Steps between gradings. A run that leaves what the potential knows ends at the next one: with fewer steps,
+    what is labelled of it is less far from what it knows."""
     max_snapshots: PositiveInt = 20
     """Most snapshots that a sampler hands on: evenly spread over those kept, the last one included."""
     samplers_per_job: PositiveInt = 1
@@ -101,11 +102,14 @@ class FitConfig(Section):
     radial_basis_size: PositiveInt = 8
     """Polynomials per radial function."""
     hops: int = Field(default=20, ge=0)
-    """How long the very first fit looks for a good basin."""
+    """How long a fit from a fresh start looks for a good basin."""
     max_iterations: PositiveInt = 100
     """Most iterations of the first fit of a level."""
     refit_iterations: PositiveInt | None = None
     """Most iterations of the others; null: as many."""
+    restart_growth: float | None = Field(default=1.5, gt=1)
+    """At the lowest level, when the number of labels passes a power of this, they are fitted to from a fresh start as
+    well, and the fit with the smaller loss is kept; null: never. Backend mlip does not."""
     tolerance: PositiveFloat = 3e-3
     """A fit ends when ten iterations lower the loss by a smaller part than this."""
     segment_iterations: PositiveInt = 25

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from scipy.optimize import minimize
+from scipy.spatial.distance import pdist
 
 from argyro.config.learning import BoundaryConfig, CarvingConfig
 from argyro.config.materials import Material
@@ -20,7 +21,7 @@ from mtpcore.errors import CloseContactWarning, MtpcoreError
 
 from .carve import UNIT, BoolArray, CarvedCell, CarveRejectedError, carvings, periodic_distances
 from .contacts import contact_matrix
-from .surroundings import FloatArray, IntArray
+from .surroundings import FloatArray, IntArray, surroundings
 
 REACH = 0.5  # angstrom, along each axis: of atoms under a calculator that may know nothing of what it sees
 logger = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ def training_cell(  # noqa: PLR0917  what carve and relax_boundary take, in thei
         CarveRejectedError: there is none up to the largest edge; says what was wrong with the last.
         StructureError: no such atom, or no periodic structure.
     """
+    _require_core_apart(atoms, center, carving, boundary)
     for cell in carvings(atoms, center, material, carving):
         if isinstance(cell, CarveRejectedError):
             rejection = cell
@@ -97,6 +99,24 @@ def training_cell(  # noqa: PLR0917  what carve and relax_boundary take, in thei
         except CarveRejectedError as error:
             rejection = CarveRejectedError(error.reason, f"atom {center}, edge {cell.edge:.2f} angstrom: {error}")
     raise rejection
+
+
+def _require_core_apart(atoms: Atoms, center: int, carving: CarvingConfig, boundary: BoundaryConfig) -> None:
+    """Refuse a center with atoms around it so close to each other that no edge can help, before any is tried.
+
+    Raises:
+        CarveRejectedError: says how close they are.
+    """
+    places = surroundings(atoms, center, carving.core_radius_angstrom).displacement
+    if carving.core == "sphere":
+        places = places[np.linalg.norm(places, axis=1) <= carving.core_radius_angstrom]
+    nearest = float(pdist(places).min(initial=np.inf))
+    if nearest < boundary.minimum_distance_angstrom:
+        raise CarveRejectedError(
+            "distance",
+            f"atom {center}: atoms around it are {nearest:.2f} angstrom apart, below "
+            f"{boundary.minimum_distance_angstrom:.2f}",
+        )
 
 
 @dataclass(frozen=True, eq=False)

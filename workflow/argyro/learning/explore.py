@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,9 @@ from .potential_file import read_potential_file
 from .samplers import Sampler
 
 logger = logging.getLogger(__name__)
-FRAMES = Stream("all", 50)  # of global mode, which grades whole structures afterwards
-SEGMENT = 10_000  # steps
+FRAMES = "all"  # stream of global mode, which grades whole structures afterwards
+SEGMENT = 10_000  # steps, or a little less: a multiple of the interval of frames
+THERMO = 50  # steps, or an interval that divides that of frames
 
 
 @dataclass(frozen=True)
@@ -117,14 +119,16 @@ def run_settings(
 ) -> RunSettings:
     """What a sampler's run is asked to do."""
     coupling: Coupling = "normal" if "boundary_z_angstrom" in atoms.info else "isotropic"
-    grading = Grading(settings.grade_every, rung.select_grade, rung.stop_grade)
+    every = settings.grade_every
+    whole = mode == "global"
     return RunSettings(
         Ensemble(settings.ensemble, sampler.temperature, coupling=coupling),
         steps=max(1, round(rung.duration_ps / settings.timestep_ps)),
         timestep=settings.timestep_ps,
-        streams=(FRAMES,) if mode == "global" else (),
-        grading=None if mode == "global" else grading,
-        segment_steps=SEGMENT,
+        thermo_every=gcd(every, THERMO) if whole else THERMO,
+        streams=(Stream(FRAMES, every),) if whole else (),
+        grading=None if whole else Grading(every, rung.select_grade, rung.stop_grade),
+        segment_steps=max(SEGMENT - SEGMENT % every, every) if whole else SEGMENT,
         mobile=(mobile,),
     )
 
@@ -156,7 +160,7 @@ def _graded_frames(
 
 
 def _frames(result: RunResult, atoms: Atoms) -> Sequence[Atoms]:
-    trajectory = result.trajectory(FRAMES.name)
+    trajectory = result.trajectory(FRAMES)
     frames = []
     for step, positions, cell in zip(trajectory.steps, trajectory.positions(), trajectory.cells, strict=True):
         frame = Atoms(atoms.numbers, positions, cell=cell, pbc=True)

@@ -1,9 +1,11 @@
 """Fitting behind one interface: this project's own engine, or MLIP-3's program."""
 
+import logging
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor, log
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -11,12 +13,14 @@ from ase import Atoms
 
 import mtpcore
 from argyro.common.errors import ArgyroError, MissingDependencyError
+from argyro.common.randomness import seed_for
 from argyro.config.learning import FitConfig, LearningConfig, MlipConfig, Mode
 from mtpcore.cfg import write_cfg
 from mtpcore.configuration import Configuration
 
 from .potential_file import read_potential_file
 
+logger = logging.getLogger(__name__)
 TAIL = 2000  # characters of a program's output shown in an error
 
 
@@ -31,10 +35,12 @@ class FitOutcome:
     Attributes:
         reason: In a word.
         iterations: How many were made; None if the program does not say.
+        loss: At the end; None if the program does not say.
     """
 
     reason: str
     iterations: int | None
+    loss: float | None = None
 
 
 class Fitter(Protocol):
@@ -82,6 +88,57 @@ def starting_potential(
             radial_basis_size=settings.radial_basis_size,
         )
     return mtpcore.upconvert(before, level, seed=seed)
+
+
+def fit_round(  # noqa: PLR0917  what a round has, and where it goes
+    settings: LearningConfig,
+    species: Sequence[str],
+    level: int,
+    before: mtpcore.Potential | None,
+    training: Sequence[Atoms],
+    added: int,
+    *,
+    first_of_level: bool,
+    seed: int,
+    folder: Path,
+) -> tuple[mtpcore.Potential, FitOutcome]:
+    """Fit the potential that a round begins with, from the one before and, where that is due, from a fresh start too.
+
+    A loss has many minima. The first fit finds one that is good for the seeds; later fits follow it, also where, with
+    many more labels, others have become far better. The fit with the smaller loss is kept. Higher levels of the ladder
+    start from the minimum that the lowest one has found.
+
+    Args:
+        settings: Of learning.
+        species: Elements in the order of the potential's species.
+        level: Of the potential.
+        before: The potential that the round before began with; None in the very first one.
+        training: With labels.
+        added: How many of them the round before added.
+        first_of_level: Whether the level has not been fitted before.
+        seed: Of what is random in fits.
+        folder: For files that make a fit that was killed go on.
+
+    Raises:
+        FitError: the labels cannot be fitted to, or the program failed.
+    """
+    start = starting_potential(settings.fit, species, level, before, seed)
+    fitter = open_fitter(settings, first_of_level=first_of_level)
+    fitted, outcome = fitter.fit(start, training, species, seed=seed, folder=folder)
+    growth = settings.fit.restart_growth if level == settings.levels[0] else None
+    if before is None or outcome.loss is None or not passes_power(len(training) - added, len(training), growth):
+        return fitted, outcome
+    own_seed = seed_for(seed, "restart", len(training))
+    start = starting_potential(settings.fit, species, level, None, own_seed)
+    fitter = open_fitter(settings, first_of_level=True)
+    afresh, other = fitter.fit(start, training, species, seed=own_seed, folder=folder)
+    logger.info("loss %.5g from the fit before, %s from a fresh start", outcome.loss, other.loss)
+    return (afresh, other) if other.loss is not None and other.loss < outcome.loss else (fitted, outcome)
+
+
+def passes_power(before: int, now: int, base: float | None) -> bool:
+    """Whether a number that grew has passed a power of the base; never without a base."""
+    return base is not None and floor(log(max(now, 1), base) + 1e-9) > floor(log(max(before, 1), base) + 1e-9)
 
 
 def with_active_set(
@@ -132,7 +189,7 @@ class MtpcoreFitter:
                 raise FitError(f"the training set cannot be fitted to: {error}") from None
             reason = result.reason
         checkpoint.unlink()
-        return result.potential, FitOutcome(reason, len(result.history["loss"]))
+        return result.potential, FitOutcome(reason, len(result.history["loss"]), result.loss)
 
 
 class MlipFitter:
