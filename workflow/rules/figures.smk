@@ -1,6 +1,5 @@
 # Figures from tables only, each as PDF, PNG and the CSV of what it shows.
 PUBLISHED = str(ROOT / "config/reference/published_diffusivity.csv")
-MODES = str(ROOT / "config/reference/local_global.csv")
 EXPERIMENTS = str(ROOT / "config/reference/experiments.csv")
 
 
@@ -40,8 +39,7 @@ rule draw_arrhenius:
 
 rule draw_learning:
     input:
-        ledger=of_tables("learning/ledger.parquet"),
-        modes=[MODES] if settings.figures.modes else [],
+        of_tables("learning/ledger.parquet"),
     output:
         pdf="figures/learning.pdf",
         png=report(
