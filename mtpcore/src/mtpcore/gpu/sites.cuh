@@ -4,8 +4,8 @@
 // forces), to monomials where neighbours are summed (basic moments), and to shares of the products of moments, kTile
 // atoms side by side and kSide of them in a thread, where moments are contracted. Neighbours are taken kPart at a
 // time, so that shared memory does not depend on their number: mostly a block has one such part, which is kept from the
-// way forwards to the way back. Every sum goes on from one part to the next in the order of the list: which atoms share
-// a block changes no bit.
+// way forwards to the way back. Where the sums of an atom are interrupted depends on its own neighbours only: which atoms
+// share a block changes no bit.
 #pragma once
 
 #include "device.cuh"
@@ -99,7 +99,6 @@ DEVICE void read_pairs(const Real* from, Real* to) {
     to[2 * k + 1] = pair.of[1];
   }
 }
-DEVICE Side* slot_of(Real* array, int slot) { return reinterpret_cast<Side*>(array + slot * kTile); }
 
 DEVICE Side term_of(const Product& entry, const SharedPlaces<Real, kSide>& slots) {
   Side left = slots.get(entry.factors & 0xffffu);
@@ -242,8 +241,7 @@ DEVICE void find_neighbors(const Sites& in, const Shared& s) {
   });
 }
 
-// A part of the block's neighbours: those of as many whole atoms as there is room for, or kPart of an atom with more. So
-// where the sums of an atom are interrupted does not depend on the others.
+// A part of the block's neighbours: those of as many whole atoms as there is room for, or kPart of an atom with more.
 struct Part {
   int begin, end;
 };

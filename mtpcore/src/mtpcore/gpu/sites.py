@@ -102,8 +102,7 @@ class Sites:
     def _energy_terms(self, coefficients: FloatArray) -> tuple[Array, int]:
         """Slots of moments that the energy depends on directly, of their adjoints, and coefficients; how many."""
         targets = _targets(self.tables.leaf_energy)
-        own = np.zeros(self.tables.moments + self.tables.leaves)
-        np.add.at(own, self.tables.scalar_moment, coefficients)
+        own = _moment_coefficients(self.tables, coefficients)
         terms = np.zeros(len(targets), WEIGHTED)
         terms["left"] = targets * self._units
         terms["target"] = (targets + slots_of(self.tables, self.tile).adjoint) * self._units
@@ -220,10 +219,16 @@ class Sites:
         return self.backend.to_host(rows)
 
 
-def _leaf_weights(tables: Tables, coefficients: FloatArray) -> FloatArray:
-    """Weights of the pairs that make up leaves, then coefficients of scalars."""
+def _moment_coefficients(tables: Tables, coefficients: FloatArray) -> FloatArray:
+    """Of each moment that is a scalar of the basis its coefficient; others have zero."""
     values = np.zeros(tables.moments + tables.leaves)
     np.add.at(values, tables.scalar_moment, coefficients)
+    return values
+
+
+def _leaf_weights(tables: Tables, coefficients: FloatArray) -> FloatArray:
+    """Weights of the pairs that make up leaves, then coefficients of scalars."""
+    values = _moment_coefficients(tables, coefficients)
     weights = np.zeros(len(tables.leaf_pairs))
     pair, leaf, factor = tables.leaf_terms.T
     np.add.at(weights, pair, values[tables.moments + leaf] * factor)

@@ -14,7 +14,7 @@ ENOUGH_WARPS = 24  # side by side: as many as registers leave room for; more wit
 FEW_MOMENTS_WARPS = 28
 MOST = 226 * 1024  # shared memory that a block can have (compute capability 9.0)
 WARP, CAPACITY = 32, 64  # threads; neighbours in a list, mostly
-LANES, FEW_LANES = 16, 8  # threads with columns of their own, with few moments and with more: measured
+LANES, FEW_LANES = 16, 8  # threads with columns of their own, the fewer with few moments: measured
 NO_MOMENT = 0xFFFF  # as in sites.cuh
 DOUBLE, FLOAT = 8, 4  # bytes of a number in shared memory
 
