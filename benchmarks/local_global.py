@@ -12,6 +12,7 @@ and not climbed again with the same settings.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 import warnings
@@ -188,6 +189,7 @@ class Trial:
             seed=self.seed,
             folder=self.folder / "fit",
         )
+        shutil.rmtree(self.folder / "fit")
         self.potential = with_active_set(fitted, self.training, SPECIES, own.mode)
         path = self.folder / "potential.almtp"
         mtpcore.write_potential(path, self.potential)
@@ -206,6 +208,8 @@ class Trial:
         ]
         settings = self.settings
         explored = explore(starts, potential, rung, settings.exploration, mode=settings.mode, mobile=MATERIAL.mobile)
+        for start in starts:
+            shutil.rmtree(start.folder)
         records, snapshots = [record for record, _ in explored], [one for _, found in explored for one in found]
         return records, snapshots
 

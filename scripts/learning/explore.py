@@ -1,5 +1,6 @@
 """Run some samplers of a round, one after the other or side by side."""
 
+import shutil
 from pathlib import Path
 
 from argyro.common.extxyz import read_structure, write_structures
@@ -34,3 +35,5 @@ with job(snakemake.log[0]):
     write_structures(Path(snakemake.output.snapshots), [snapshot for _, found in explored for snapshot in found])
     records = [record.as_dict() for record, _ in explored]
     write_json(output, {"explorations": records, "wall_s": watch.wall_s, "core_s": watch.core_s})
+    for start in starts:
+        shutil.rmtree(start.folder)

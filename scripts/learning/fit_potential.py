@@ -1,5 +1,6 @@
 """Fit the potential that a round begins with."""
 
+import shutil
 from pathlib import Path
 
 from argyro.common.extxyz import read_structures, write_structures
@@ -13,12 +14,17 @@ from argyro.labels.store import Store
 from argyro.learning.fitters import fit_round, with_active_set
 from argyro.learning.potential_file import read_potential_file, write_potential
 from argyro.learning.stopwatch import stopwatch
-from argyro.learning.training import center_grades, errors_on, seeds_of_system, split_seeds
+from argyro.learning.training import center_grades, errors_on, seeds_of_system, snapshot_grades, split_seeds
+
+FAILURES_THAT_SAY_NOTHING = 3  # of the backend: a round may ask for no more labels than that, of its oddest cells
 
 with job(snakemake.log[0]):
     params, before, output = snakemake.params, snakemake.input.get("before"), Path(snakemake.output.potential)
     rung, settings = Rung.model_validate(params.rung), LearningConfig.model_validate(params.learning)
     seeds = [atoms for file in snakemake.input.seeds for atoms in read_structures(Path(file))]
+    snapshots = [
+        s for f in snakemake.input.get("snapshots", []) if Path(f).stat().st_size for s in read_structures(Path(f))
+    ]
     training, holdout = split_seeds(
         seeds_of_system(seeds, params.species), settings.fit.holdout_fraction, params.holdout_seed
     )
@@ -28,7 +34,10 @@ with job(snakemake.log[0]):
     if snakemake.input.get("outcomes"):
         candidates = read_structures(Path(snakemake.input.candidates))
         rows = [row for file in snakemake.input.outcomes for row in read_json(Path(file))]
-        require_enough(rows, settings.max_failed_fraction, str(snakemake.input.candidates))
+        name = str(snakemake.input.candidates)
+        require_enough(
+            rows, settings.max_failed_fraction, name, section="learning", always_allowed=FAILURES_THAT_SAY_NOTHING
+        )
         backend = open_backend(LabelsConfig.model_validate(params.labels))
         added = collect(candidates, rows, backend, Store(Path(params.store)))
         training += added
@@ -53,7 +62,9 @@ with job(snakemake.log[0]):
             "training_atoms": sum(map(len, training)),
             "holdout": errors_on(potential, holdout, params.species).as_dict(),
             "centers": center_grades(potential, added, params.species, rung).as_dict(),
+            "snapshots": snapshot_grades(potential, snapshots, params.species),
         }
     write_structures(Path(snakemake.output.training), training)
     write_json(Path(snakemake.output.report), report | {"wall_s": watch.wall_s, "core_s": watch.core_s})
     write_potential(output, potential, params.species, level=rung.level, training=training)
+    shutil.rmtree(output.parent / "fit")

@@ -1,5 +1,6 @@
 """Measure target properties of one structure by the potential that a level ended with."""
 
+import shutil
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -15,12 +16,12 @@ with job(snakemake.log[0]):
     settings = OuterStopConfig.model_validate(params.outer_stop)
     atoms, bulk = (read_structure(Path(file)) for file in (snakemake.input.structure, snakemake.input.bulk))
     potential = PotentialFile(Path(snakemake.input.potential), tuple(params.species))
-    probes = []
+    probes, folder = [], output.with_name(f"run-{name}")
     if any(fnmatchcase(name, pattern) for pattern in settings.diffusivity_of):
-        folder = output.with_name(f"run-{name}")
         probes.append(
             probe_diffusivity(name, atoms, potential, settings, params.mobile, folder=folder, seed=params.seed)
         )
     if any(fnmatchcase(name, pattern) for pattern in settings.energy_of):
         probes.append(probe_boundary(name, atoms, bulk, potential, folder=output.parent))
     write_json(output, [probe.as_dict() for probe in probes])
+    shutil.rmtree(folder, ignore_errors=True)

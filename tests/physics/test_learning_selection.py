@@ -89,7 +89,6 @@ def test_boundary_is_selected_worst_environment_first(
     assert [environment.grade for environment in found.environments] == pytest.approx(
         [grades[environment.atom] for environment in found.environments]
     )
-    assert found.grades_after[-1] <= 1.001 + 1e-6
 
 
 def test_carved_cell_teaches_its_center(potential: mtpcore.Potential, training: list[Atoms], bicrystal: Atoms) -> None:
@@ -152,7 +151,6 @@ def test_run_into_the_unknown_ends_early_and_keeps_what_it_met(potential: mtpcor
     assert all(snapshot.info["largest_grade"] > 1.4 for snapshot in snapshots)
     assert snapshots[0].info["sampler"] == 3
     assert snapshots[0].info["material"] == MATERIAL.id
-    assert not (tmp_path / "run").exists()
 
 
 def test_forces_in_carved_cells_pass_the_gate_of_labels(bicrystal: Atoms) -> None:

@@ -270,6 +270,7 @@ def test_too_many_failures_stop_with_a_table() -> None:
     require_enough(rows, 0.1, "a-seeds")
     with pytest.raises(LabelError) as caught:
         require_enough(rows, 0.05, "a-seeds")
+    require_enough(rows, 0.05, "a-round", always_allowed=3)
     assert "1 of 10 structures of a-seeds have no usable label; labels.max_failed_fraction allows 0.05" in str(
         caught.value
     )

@@ -1,6 +1,7 @@
 """Exploring on a GPU gives what exploring by LAMMPS gives; here the kernels run on a processor, thread by thread."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,6 @@ def test_records_and_snapshots_have_the_form_of_those_by_lammps(potential: Poten
             name: (array.shape, array.dtype) for name, array in others[0].arrays.items()
         }
         np.testing.assert_allclose(snapshots[0].positions, others[0].positions, atol=1e-9)  # both kept at step 0
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_snapshots_are_those_above_the_select_grade_and_no_others(potential: PotentialFile, tmp_path: Path) -> None:
@@ -81,6 +81,20 @@ def test_snapshots_are_those_above_the_select_grade_and_no_others(potential: Pot
             assert snapshot.info["largest_grade"] == pytest.approx(calculator.grades(snapshot).max(), rel=1e-6)
             assert snapshot.info["largest_grade"] > rung.select_grade
         assert 0 < record.found == len(snapshots) < 7  # gradings: at steps 0, 5, ... 30
+
+
+def test_whole_structure_beyond_the_stop_grade_ends_what_is_taken_of_a_run(tmp_path: Path) -> None:
+    rung = RUNG.model_copy(update={"duration_ps": 0.1, "select_grade": 1.001, "accept_grade": 1.001, "stop_grade": 1.1})
+    model = with_selected_set(solid_potential(8), [li6ps5cl_cell(rattle=0.3)], SPECIES, "global")
+    path = tmp_path / "global.almtp"
+    mtpcore.write_potential(path, model)
+    for record, snapshots in explored(PotentialFile(path, SPECIES), tmp_path, "lammps", rung, "global"):
+        last = snapshots[-1].info
+        assert record.status == "grade"
+        assert record.largest_grade == last["largest_grade"] > 1.1
+        assert record.time == pytest.approx(0.002 * last["step"])
+        assert record.time < 0.1
+        assert f"at step {last['step']}, above 1.1" in record.reason
 
 
 def test_whole_structures_are_graded_after_a_run_on_a_gpu(tmp_path: Path) -> None:
@@ -118,6 +132,10 @@ def test_killed_samplers_go_on_where_they_were(
     made = first_steps.count(0)
     again = explored(potential, tmp_path / "killed", engine, rung)
     assert first_steps.count(0) == made == (1 if engine == "gpu" else 2), "the first segment is not repeated"
-    for (_, snapshots), (_, expected) in zip(again, whole, strict=True):
+    steps = len(first_steps)
+    once_more = explored(potential, tmp_path / "killed", engine, rung)
+    assert len(first_steps) == steps, "runs that have ended are not made again"
+    assert [replace(record, seconds=0.0) for record, _ in once_more] == [replace(r, seconds=0.0) for r, _ in again]
+    for (_, snapshots), (_, expected) in zip(once_more, whole, strict=True):
         assert [snapshot.info for snapshot in snapshots] == [snapshot.info for snapshot in expected]
         assert all((a.positions == b.positions).all() for a, b in zip(snapshots, expected, strict=True))

@@ -2,23 +2,27 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from ase import Atoms
+from helpers import li6ps5cl_cell
 from pydantic import ValidationError
 
 import mtpcore
 from argyro.common.errors import FileError, MissingDependencyError
 from argyro.config.learning import ExplorationConfig, FitConfig, LearningConfig, MlipConfig, Rung
+from argyro.config.structures import DistanceLimits
 from argyro.learning import fitters
+from argyro.learning.candidates import make_candidates
 from argyro.learning.decide import Decision, LearningError, decide, require_done
 from argyro.learning.exploration import Exploration
-from argyro.learning.explore import run_settings, spread
-from argyro.learning.fitters import FitError, FitOutcome, MlipFitter, fit_round, passes_power
-from argyro.learning.ledger import group_by_round, ledger_row, ledger_table
+from argyro.learning.explore import handed_on, run_settings, spread
+from argyro.learning.fitters import FitError, FitOutcome, MlipFitter, MtpcoreFitter, fit_round, passes_power
+from argyro.learning.ledger import followers, group_by_round, ledger_row, ledger_table
 from argyro.learning.potential_file import read_card, read_potential_file, write_given_potential, write_potential
 from argyro.learning.samplers import Sampler, samplers
 from argyro.learning.selection import Environment, Selection
@@ -35,13 +39,16 @@ def explored(status: str = "finished", grade: float = 1.2) -> Exploration:
 
 
 def selected(*grades: float) -> Selection:
-    return Selection([Environment(0, atom, grade) for atom, grade in enumerate(grades)], [], [])
+    return Selection([Environment(0, atom, grade) for atom, grade in enumerate(grades)], [])
 
 
-def decision(grades: tuple[float, ...], statuses: tuple[str, ...] = ("finished",), **changes: Any) -> Decision:
+def decision(
+    grades: tuple[float, ...], statuses: tuple[str, ...] = ("finished",), met: float = 1.2, **changes: Any
+) -> Decision:
     asked: dict[str, Any] = {"at_limit": False, "last_level": False, "candidates": len(grades)} | changes
     rung = asked.pop("rung", RUNG)
-    return decide(rung, selection=selected(*grades), explorations=[explored(status) for status in statuses], **asked)
+    runs = [explored(status, met) for status in statuses]
+    return decide(rung, selection=selected(*grades), explorations=runs, **asked)
 
 
 def labelled(seed: int) -> Atoms:
@@ -70,12 +77,18 @@ def test_both_modes_look_at_structures_equally_often() -> None:
         assert local.grading.every == whole.streams[0].every == every
 
 
-def test_level_ends_when_nothing_is_selected_or_nothing_above_the_accept_grade() -> None:
+def test_level_ends_when_nothing_is_selected_or_no_grade_is_above_the_accept_grade() -> None:
     assert decision(()).next == "level_up"
     assert decision((1.69, 1.5)).next == "level_up"
-    assert decision((1.69,), last_level=True) == Decision("done", "the largest selected grade is 1.69", True, 0)  # noqa: FBT003
+    assert decision((1.69,), last_level=True) == Decision("done", "the largest grade is 1.69", True, 0)  # noqa: FBT003
     assert decision((1.71, 1.5)).next == "continue"
     assert decision((1.71, 1.5)).candidates == 2
+    assert decision((1.69, 1.5), met=1.69).next == "level_up"
+
+
+def test_grade_that_was_met_but_not_selected_keeps_a_level_from_ending() -> None:
+    assert decision((1.6, 1.5), met=1.71) == Decision("continue", "2 structures to label", False, 2)  # noqa: FBT003
+    assert decision((), met=1.71).next == "level_up"  # nothing to label: no round would be any different
 
 
 def test_broken_runs_with_something_to_learn_are_data() -> None:
@@ -137,6 +150,8 @@ def test_ladders_and_thresholds_that_make_no_sense_are_refused() -> None:
         Rung(level=7)
     with pytest.raises(ValidationError, match="the center would lose neighbours"):
         LearningConfig(fit=FitConfig(max_dist_angstrom=6.0))
+    with pytest.raises(ValidationError, match="that no potential can be fitted to"):
+        LearningConfig(fit=FitConfig(min_dist_angstrom=1.7))
     with pytest.raises(ValidationError, match="mode 'given' needs potentials"):
         LearningConfig(mode="given")
 
@@ -146,6 +161,22 @@ def test_snapshots_handed_on_are_spread_and_end_with_the_last() -> None:
     assert spread(101, 5) == [0, 25, 50, 75, 100]
     assert spread(100, 1) == [99]
     assert spread(0, 5) == []
+
+
+def test_snapshot_with_the_largest_grade_is_handed_on_in_any_case() -> None:
+    grades = [1.5] * 101
+    assert handed_on(grades, 5) == [0, 25, 50, 75, 100]
+    for worst in range(101):
+        grades[worst] = 3.0
+        for most in (1, 2, 5):
+            chosen = handed_on(grades, most)
+            assert worst in chosen
+            assert len(chosen) == most
+            assert chosen == sorted(chosen)
+            assert most == 1 or chosen[-1] == 100
+        grades[worst] = 1.5
+    assert handed_on([2.0, 1.5], 5) == [0, 1]
+    assert handed_on([], 5) == []
 
 
 def test_held_out_seeds_are_never_fitted_to_and_the_same_every_time() -> None:
@@ -225,9 +256,12 @@ class StubFitter:
     def __init__(self, loss_of_fresh_start: float) -> None:
         self.loss_of_fresh_start = loss_of_fresh_start
         self.fresh: list[bool] = []
+        self.folders: list[Path] = []
 
-    def fit(self, start: mtpcore.Potential, *_: Any, **__: Any) -> tuple[mtpcore.Potential, FitOutcome]:
+    def fit(self, start: mtpcore.Potential, *_: Any, folder: Path, **__: Any) -> tuple[mtpcore.Potential, FitOutcome]:
         self.fresh.append(not start.trained)
+        assert folder not in self.folders, "a fit that goes on would find the checkpoint of another"
+        self.folders.append(folder)
         return start, FitOutcome("converged", 1, self.loss_of_fresh_start if self.fresh[-1] else 1.0)
 
 
@@ -267,6 +301,48 @@ def test_fresh_starts_are_made_where_labels_pass_a_power_at_the_lowest_level(mon
     assert not passes_power(33, 63, 2.0)
 
 
+def test_fit_that_has_ended_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job killed after its fit, before its files are written, goes on from there."""
+    fitter = MtpcoreFitter(FitConfig(min_dist_angstrom=0.5, max_iterations=4, segment_iterations=3, hops=0))
+    start = mtpcore.new_potential(2, 4, min_dist=0.5, max_dist=5.0)
+    training = [labelled(seed) for seed in range(3)]
+
+    def fitted() -> tuple[mtpcore.Potential, FitOutcome]:
+        return fitter.fit(start, training, SPECIES, seed=1, folder=tmp_path)
+
+    first, outcome = fitted()
+    assert outcome.iterations
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("an iteration was made")
+
+    fitting = sys.modules["mtpcore.fit"]._Fit  # the package has a function of the module's name
+    monkeypatch.setattr(fitting, "_iterate", refuse)
+    monkeypatch.setattr(fitting, "_hop", refuse)
+    again, other = fitted()
+    assert other == outcome
+    assert np.array_equal(mtpcore.get_parameters(again), mtpcore.get_parameters(first))
+
+
+def test_whole_snapshot_that_no_potential_can_be_fitted_to_is_rejected_and_counted() -> None:
+    snapshots = [li6ps5cl_cell(), li6ps5cl_cell()]
+    snapshots[0].positions[1] = snapshots[0].positions[0] + [0, 0, 1.3]
+    for snapshot in snapshots:
+        snapshot.info |= {"structure": "bulk", "material": "a", "sampler": 0, "temperature_K": 600.0, "step": 0}
+    candidates, rejected = make_candidates(
+        [Environment(0, -1, 9.0), Environment(1, -1, 2.0)],
+        snapshots,
+        materials={},
+        settings=LearningConfig(mode="global", fit=FitConfig(min_dist_angstrom=1.4)),
+        limits=DistanceLimits(),
+        calculator=None,
+        most=1,
+    )
+    assert [candidate.info["grade"] for candidate in candidates] == [2.0]
+    assert [(one.environment.snapshot, one.reason) for one in rejected] == [(0, "distance")]
+    assert "1.300 angstrom apart" in rejected[0].message
+
+
 def test_mlip_that_fails_or_is_missing_says_so(tmp_path: Path) -> None:
     failing = MlipFitter(FitConfig(), fake_program(tmp_path, "echo out of luck; exit 3"))
     with pytest.raises(FitError, match=r"code 3.*\n.*out of luck"):
@@ -283,6 +359,7 @@ FIT = {
     "training_atoms": 1040,
     "holdout": {"energy_eV_per_atom": 0.002, "force_eV_per_angstrom": 0.2, "structures": 2},
     "centers": {"count": 0, "largest": 0.0, "above_select": 0},
+    "snapshots": None,
     "wall_s": 2.0,
     "core_s": 1.5,
 }
@@ -298,7 +375,6 @@ def test_ledger_adds_up_what_a_round_asked_for_and_got() -> None:
         "selected": 4,
         "largest_grade": 9.0,
         "grades_before": [0.5, 1.0, 2.0, 9.0],
-        "grades_after": [0.4, 0.8, 0.9, 1.0],
         "rejections": [rejection, rejection],
         "wall_s": 3.0,
         "core_s": 2.0,
@@ -311,6 +387,7 @@ def test_ledger_adds_up_what_a_round_asked_for_and_got() -> None:
         selection=selection,
         decision=Decision("continue", "why", converged=False, candidates=3).as_dict(),
         outcomes=outcomes,
+        taught=FIT | {"snapshots": [0.4, 0.8, 0.9, 1.6], "centers": {"count": 2, "largest": 1.5, "above_select": 1}},
     )
     assert (row["samplers"], row["samplers_broken"], row["explored_ps"]) == (2, 1, 2.0)
     assert (row["environments_selected"], row["environments_rejected"]) == (4, 2)
@@ -318,11 +395,10 @@ def test_ledger_adds_up_what_a_round_asked_for_and_got() -> None:
     assert (row["labels_asked"], row["labels_accepted"], row["labels_rejected"]) == (3, 2, 1)
     assert (row["labelled_atoms"], row["label_s"]) == (120, 12.0)
     assert (row["explore_wall_s"], row["explore_core_s"]) == (3.0, 1.5)
-    assert (row["grade_before_p99"], row["grade_after_p100"]) == (2.0, 1.0)
+    assert (row["grade_before_p99"], row["grade_after_p100"]) == (2.0, 1.6)
+    assert (row["centers_above_select_after_fit"], row["largest_center_grade_after_fit"]) == (1, 1.5)
     json.dumps(row)
-    table = ledger_table(
-        [row, row | {"round": 1, "grade_before_p50": None, "force_rmse_holdout_eV_per_angstrom": None}]
-    )
+    table = ledger_table([row, row | {"round": 1, "grade_before_p50": None, "centers_above_select_after_fit": None}])
     assert table["grade_before_p50"].dtype == float
     assert len(table) == 2
 
@@ -339,6 +415,7 @@ def test_files_of_rounds_are_sorted_by_level_and_number() -> None:
     shuffled = [f"learning/LiPSCl/r2/l{level}/{round_}/{name}" for level, round_ in reversed(order) for name in names]
     found = group_by_round(map(Path, shuffled))
     assert [(files.identity["level"], files.identity["round"]) for files in found] == order
+    assert [then and then.identity["round"] for then in followers(found)] == [1, 10, None, None]
     assert found[2].fit == Path("learning/LiPSCl/r2/l6/10/fit.json")
     assert [path.name for path in found[0].explored] == ["0.json", "1.json"]
     assert found[0].identity["repeat"] == 2

@@ -106,13 +106,18 @@ def explored_in_round(suffix):
     """Files of all exploring jobs of a round."""
 
     def files(wildcards):
-        count = len(samplers_of_round(wildcards))
-        parts = range(-(-count // LEARNING.exploration.samplers_per_job))
-        return [
-            f"{ROUND.format(**wildcards)}/explored/{part}.{suffix}" for part in parts
-        ]
+        level, round = int(wildcards.level), int(wildcards.round)
+        return explored_files(wildcards, level, round, suffix)
 
     return files
+
+
+def explored_files(wildcards, level, round, suffix):
+    """Files of all exploring jobs of this round of a potential."""
+    count = len(samplers(LEARNING.rung(level), structures_of_system(wildcards)))
+    folder = folder_of_round(wildcards, level, round)
+    parts = range(-(-count // LEARNING.exploration.samplers_per_job))
+    return [f"{folder}/explored/{part}.{suffix}" for part in parts]
 
 
 def decision_of(wildcards, level, round):
@@ -238,6 +243,7 @@ def inputs_of_fit(wildcards):
         files["training"] = f"{folder}/training.extxyz"
         if outcomes := outcomes_of_round(wildcards, *before):
             files |= {"candidates": f"{folder}/candidates.extxyz", "outcomes": outcomes}
+            files["snapshots"] = explored_files(wildcards, *before, "extxyz")
     return files
 
 
@@ -267,10 +273,8 @@ def inputs_of_ledger(wildcards):
     files = []
     for level, round in rounds_of_potential(wildcards):
         folder = folder_of_round(wildcards, level, round)
-        count = len(samplers(LEARNING.rung(level), structures_of_system(wildcards)))
-        parts = range(-(-count // LEARNING.exploration.samplers_per_job))
         files += [f"{folder}/{name}.json" for name in ("fit", "selection", "decision")]
-        files += [f"{folder}/explored/{part}.json" for part in parts]
+        files += explored_files(wildcards, level, round, "json")
         files += outcomes_of_round(wildcards, level, round)
     return files
 

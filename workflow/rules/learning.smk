@@ -148,7 +148,7 @@ checkpoint select_environments:
         runtime=120,
     params:
         rung=rung_of,
-        learning=learning_settings("carving", "boundary"),
+        learning=learning_settings("carving", "boundary", "fit"),
         at_limit=is_last_round,
         last_level=is_last_level,
         materials=materials_of_system,

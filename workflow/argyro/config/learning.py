@@ -277,6 +277,16 @@ class LearningConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _cells_can_be_fitted_to(self) -> Self:
+        if self.mode == "local" and self.boundary.minimum_distance_angstrom < self.fit.min_dist_angstrom:
+            raise ValueError(
+                f"boundary.minimum_distance_angstrom {self.boundary.minimum_distance_angstrom:g} is below "
+                f"fit.min_dist_angstrom {self.fit.min_dist_angstrom:g}: cells would be labelled that no potential "
+                "can be fitted to"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _given_potentials_are_given(self) -> Self:
         if (self.mode == "given") != bool(self.potentials):
             raise ValueError("mode 'given' needs potentials, a file for each chemical system, and no other mode does")

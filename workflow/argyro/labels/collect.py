@@ -56,21 +56,35 @@ def collect(
     return passed
 
 
-def require_enough(rows: Sequence[Mapping[str, Any]], max_failed_fraction: float, name: str) -> None:
+def require_enough(
+    rows: Sequence[Mapping[str, Any]],
+    max_failed_fraction: float,
+    name: str,
+    *,
+    section: str = "labels",
+    always_allowed: int = 0,
+) -> None:
     """Stop where too many structures have no usable label.
+
+    Args:
+        rows: Outcomes of all structures.
+        max_failed_fraction: Part that may fail.
+        name: Of the structures, for the error.
+        section: Of the configuration that says so, for the error.
+        always_allowed: So many may fail whatever part of all they are: of one or two, all may be odd.
 
     Raises:
         LabelError: with a table of what failed and why.
     """
     failed = [(index, row) for index, row in enumerate(rows) if row["status"] != "ok"]
-    if len(failed) <= max_failed_fraction * len(rows):
+    if len(failed) <= max(always_allowed, max_failed_fraction * len(rows)):
         return
     lines = [
         f"{index:>6}  {row['status']:<11}  {row['formula']:<16}  {row['message']}" for index, row in failed[:MAX_SHOWN]
     ]
     more = [f"and {len(failed) - MAX_SHOWN} more"] if len(failed) > MAX_SHOWN else []
     raise LabelError(
-        f"{len(failed)} of {len(rows)} structures of {name} have no usable label; labels.max_failed_fraction allows "
+        f"{len(failed)} of {len(rows)} structures of {name} have no usable label; {section}.max_failed_fraction allows "
         f"{max_failed_fraction:g}:\n" + "\n".join([" index  status       formula           reason", *lines, *more])
     )
 

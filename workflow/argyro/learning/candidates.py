@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ase import Atoms
+from matscipy.neighbours import neighbour_list
 
 from argyro.config.learning import LearningConfig
 from argyro.config.materials import Material
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rejection:
-    """An environment that no training cell could be made of.
+    """An environment that no training cell could be made of; in global mode a snapshot that cannot be fitted to.
 
     Attributes:
         environment: Which.
@@ -69,6 +70,13 @@ def make_candidates(
             break
         snapshot = snapshots[environment.snapshot]
         if environment.atom < 0:
+            closest = settings.fit.min_dist_angstrom
+            if len(distances := neighbour_list("d", snapshot, closest)):
+                message = (
+                    f"atoms {distances.min():.3f} angstrom apart, below learning.fit.min_dist_angstrom {closest:g}"
+                )
+                rejected.append(Rejection(environment, "distance", message))
+                continue
             made.append(_with_origin(snapshot.copy(), environment, snapshot))
             continue
         material = materials[str(snapshot.info["material"])]

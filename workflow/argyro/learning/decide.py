@@ -52,9 +52,10 @@ def decide(
 ) -> Decision:
     """Judge a round.
 
-    A level ends when nothing is selected, or nothing above the accept grade: the published rule. It does not while runs
-    break: then whatever was selected is labelled, and where nothing was, they would break again for ever, which is a
-    failure, as are environments of which no training cell can be made, and the limit of rounds.
+    A level ends when nothing is selected, or no grade was met above the accept grade: the published rule, asked of all
+    that was met and not only of what MaxVol chose of it. It does not while runs break: then whatever was selected is
+    labelled, and where nothing was, they would break again for ever, which is a failure, as are environments of which
+    no training cell can be made, and the limit of rounds.
 
     Args:
         rung: The level.
@@ -69,7 +70,7 @@ def decide(
     if not teaches(rung, selection, explorations):
         if broken:
             return _given_up(rung, onward, f"runs break, but nothing can be selected: {_named(broken)}")
-        worst = f"the largest selected grade is {selection.largest_grade:.2f}"
+        worst = f"the largest grade is {_largest(selection, explorations):.2f}"
         return Decision(
             onward, worst if selection.environments else "nothing was selected", converged=True, candidates=0
         )
@@ -81,14 +82,14 @@ def decide(
         return _given_up(
             rung,
             onward,
-            f"the limit of rounds is reached, the largest selected grade is {selection.largest_grade:.2f} "
+            f"the limit of rounds is reached, the largest grade is {_largest(selection, explorations):.2f} "
             f"({rung.accept_grade:g} is accepted), and {len(broken)} of {len(explorations)} runs broke",
         )
     return Decision("continue", f"{candidates} structures to label", converged=False, candidates=candidates)
 
 
 def teaches(rung: Rung, selection: Selection, explorations: Sequence[Exploration]) -> bool:
-    """Whether what was selected is worth labels: a grade is above the accept grade, or runs break.
+    """Whether something was selected that is worth labels: a grade is above the accept grade, or runs break.
 
     Args:
         rung: The level.
@@ -96,7 +97,7 @@ def teaches(rung: Rung, selection: Selection, explorations: Sequence[Exploration
         explorations: How the samplers fared.
     """
     broken = any(exploration.broke for exploration in explorations)
-    return selection.largest_grade > (rung.select_grade if broken else rung.accept_grade)
+    return bool(selection.environments) and (broken or _largest(selection, explorations) > rung.accept_grade)
 
 
 def require_done(decision: Mapping[str, Any], folder: Path, ledger: Path) -> None:
@@ -116,6 +117,11 @@ def require_done(decision: Mapping[str, Any], folder: Path, ledger: Path) -> Non
             "(max_rounds in learning.ladder), more labels a round (max_labels), start from more or other seeds, or let "
             "the ladder go on regardless (on_limit: continue)"
         )
+
+
+def _largest(selection: Selection, explorations: Sequence[Exploration]) -> float:
+    """The largest grade that was met, snapshots handed back by other stages included."""
+    return max([selection.largest_grade, *(exploration.largest_grade for exploration in explorations)])
 
 
 def _given_up(rung: Rung, onward: Next, reason: str) -> Decision:

@@ -1,7 +1,6 @@
 """Exploring: molecular dynamics of target structures that keeps what the potential does not know."""
 
 import logging
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def explore(
     """Run samplers, on a GPU side by side.
 
     A run that flies apart, or meets what the potential does not know, is a result: what it met before is kept. What was
-    killed goes on where it was; the folders are removed when all have ended.
+    killed goes on where it was, and what has ended is read again: remove the folders when what is returned is safe.
 
     Args:
         starts: Which samplers, and where they start.
@@ -78,13 +77,10 @@ def explore(
         asked = run_settings(start.sampler, start.atoms, rung, settings, mode=mode, mobile=mobile)
         runs.append(Run(start.atoms, potential, asked, start.folder, start.seed))
     results = run_side_by_side(runs, engine=settings.engine, kokkos=kokkos)
-    explored = [
+    return [
         _outcome(start, result, potential, rung, settings, mode=mode)
         for start, result in zip(starts, results, strict=True)
     ]
-    for start in starts:
-        shutil.rmtree(start.folder)
-    return explored
 
 
 def _outcome(
@@ -92,11 +88,9 @@ def _outcome(
 ) -> tuple[Exploration, list[Atoms]]:
     """How a sampler fared, and what it hands on."""
     began, sampler = time.monotonic(), start.sampler
-    if mode == "global":
-        found, largest, status = _graded_frames(result, start.atoms, potential, rung)
-    else:
-        found, largest, status = result.snapshots(), result.largest_grade or 0.0, result.status
-    chosen = [found[index] for index in spread(len(found), settings.max_snapshots)]
+    met = _graded_frames(result, start.atoms, potential, rung) if mode == "global" else _met(result)
+    grades = [float(snapshot.info["largest_grade"]) for snapshot in met.snapshots]
+    chosen = [met.snapshots[index] for index in handed_on(grades, settings.max_snapshots)]
     for snapshot in chosen:
         snapshot.info |= {
             "sampler": sampler.number,
@@ -106,10 +100,23 @@ def _outcome(
         }
     seconds = result.seconds + time.monotonic() - began
     record = Exploration(
-        sampler, status, result.reason, result.time, largest, len(found), len(chosen), len(start.atoms), seconds
+        sampler,
+        met.status,
+        met.reason,
+        met.time,
+        met.largest_grade,
+        len(met.snapshots),
+        len(chosen),
+        len(start.atoms),
+        seconds,
     )
     logger.info(
-        "%s at %g K: %s after %.2f ps, grade %.3g", sampler.structure, sampler.temperature, status, result.time, largest
+        "%s at %g K: %s after %.2f ps, grade %.3g",
+        sampler.structure,
+        sampler.temperature,
+        met.status,
+        met.time,
+        met.largest_grade,
     )
     return record, chosen
 
@@ -140,14 +147,42 @@ def spread(count: int, most: int) -> list[int]:
     return sorted({round(index) for index in np.linspace(count - 1, 0, most)})
 
 
-def _graded_frames(
-    result: RunResult, atoms: Atoms, potential: PotentialFile, rung: Rung
-) -> tuple[list[Atoms], float, str]:
-    """Frames above the select grade up to the first above the stop grade, the largest grade, and how the run ended."""
-    frames = _frames(result, atoms)
+def handed_on(grades: Sequence[float], most: int) -> list[int]:
+    """Indices of at most so many snapshots: spread evenly, the last one included, and the worst one in any case.
+
+    A level ends when no grade is above the one that is accepted, so the largest must not be lost.
+    """
+    chosen = spread(len(grades), most)
+    if not chosen:
+        return []
+    worst = int(np.argmax(grades))
+    if worst not in chosen:
+        inner = chosen[:-1] or chosen
+        chosen[chosen.index(min(inner, key=lambda index: abs(index - worst)))] = worst
+    return sorted(chosen)
+
+
+@dataclass(frozen=True)
+class _Met:
+    """What a run met: snapshots above the select grade, and how it ended, as `Exploration` has it."""
+
+    snapshots: list[Atoms]
+    largest_grade: float
+    status: str
+    reason: str
+    time: float
+
+
+def _met(result: RunResult) -> _Met:
+    return _Met(result.snapshots(), result.largest_grade or 0.0, result.status, result.reason, result.time)
+
+
+def _graded_frames(result: RunResult, atoms: Atoms, potential: PotentialFile, rung: Rung) -> _Met:
+    """What a run met whose frames are graded afterwards, up to the first frame above the stop grade."""
+    frames, times = _frames(result, atoms), result.trajectory(FRAMES).times
     model = read_potential_file(potential.path)
     found, largest = [], 0.0
-    for frame in frames:
+    for frame, time_of_frame in zip(frames, times, strict=True):
         (values,) = mtpcore.grade(model, [frame], species=potential.species, threads=1)
         grade = float(values.max())
         largest = max(largest, grade)
@@ -155,8 +190,9 @@ def _graded_frames(
             frame.info["largest_grade"] = grade
             found.append(frame)
         if grade > rung.stop_grade:
-            return found, largest, "grade"
-    return found, largest, result.status
+            reason = f"grade {grade:.3g} at step {frame.info['step']}, above {rung.stop_grade:g}"
+            return _Met(found, largest, "grade", reason, float(time_of_frame))
+    return _Met(found, largest, result.status, result.reason, result.time)
 
 
 def _frames(result: RunResult, atoms: Atoms) -> Sequence[Atoms]:

@@ -117,7 +117,8 @@ def fit_round(  # noqa: PLR0917  what a round has, and where it goes
         added: How many of them the round before added.
         first_of_level: Whether the level has not been fitted before.
         seed: Of what is random in fits.
-        folder: For files that make a fit that was killed go on.
+        folder: For files that make a fit that was killed go on, and one that has ended not be made again: remove it
+            when the potential is safe.
 
     Raises:
         FitError: the labels cannot be fitted to, or the program failed.
@@ -131,7 +132,7 @@ def fit_round(  # noqa: PLR0917  what a round has, and where it goes
     own_seed = seed_for(seed, "restart", len(training))
     start = starting_potential(settings.fit, species, level, None, own_seed)
     fitter = open_fitter(settings, first_of_level=True)
-    afresh, other = fitter.fit(start, training, species, seed=own_seed, folder=folder)
+    afresh, other = fitter.fit(start, training, species, seed=own_seed, folder=folder / "afresh")
     logger.info("loss %.5g from the fit before, %s from a fresh start", outcome.loss, other.loss)
     return (afresh, other) if other.loss is not None and other.loss < outcome.loss else (fitted, outcome)
 
@@ -158,7 +159,7 @@ class MtpcoreFitter:
     def fit(
         self, start: mtpcore.Potential, training: Sequence[Atoms], species: Sequence[str], *, seed: int, folder: Path
     ) -> tuple[mtpcore.Potential, FitOutcome]:
-        """See `Fitter`; every segment starts from the checkpoint."""
+        """See `Fitter`; every segment starts from the checkpoint, which stays there at the end."""
         own = self._settings
         weights = mtpcore.FitWeights(own.energy_weight, own.force_weight_angstrom2, own.stress_weight)
         settings = mtpcore.FitSettings(
@@ -188,7 +189,6 @@ class MtpcoreFitter:
             except mtpcore.MtpcoreError as error:
                 raise FitError(f"the training set cannot be fitted to: {error}") from None
             reason = result.reason
-        checkpoint.unlink()
         return result.potential, FitOutcome(reason, len(result.history["loss"]), result.loss)
 
 

@@ -58,6 +58,15 @@ def group_by_round(paths: Iterable[Path]) -> list[RoundFiles]:
     return [files for _, files in sorted(rounds.items())]
 
 
+def followers(rounds: Sequence[RoundFiles]) -> list[RoundFiles | None]:
+    """The round that begins with the fit to the labels that each one asked for; None after the last of a level."""
+    nexts = [*rounds[1:], None]
+    return [
+        then if then is not None and then.identity["level"] == own.identity["level"] else None
+        for own, then in zip(rounds, nexts, strict=True)
+    ]
+
+
 def ledger_row(
     identity: Mapping[str, Any],
     *,
@@ -66,6 +75,7 @@ def ledger_row(
     selection: Mapping[str, Any],
     decision: Mapping[str, Any],
     outcomes: Sequence[Mapping[str, Any]],
+    taught: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One round: the fit it began with, what was explored with it, and what that led to.
 
@@ -76,6 +86,7 @@ def ledger_row(
         selection: What was selected and rejected.
         decision: What followed.
         outcomes: Of the labels asked for.
+        taught: The fit to those labels, which the next round began with; None if there was none.
     """
     explorations = [record for job in explored for record in job["explorations"]]
     statuses = Counter(row["status"] for row in outcomes)
@@ -105,14 +116,14 @@ def ledger_row(
         "labels_rejected_because": _counted(Counter(row["status"] for row in outcomes if row["status"] != "ok")),
         "labelled_atoms": sum(row["atoms"] for row in outcomes if row["status"] == "ok"),
         "label_s": sum(row["seconds"] for row in outcomes),
-        "centers_above_select_after_fit": fit["centers"]["above_select"],
-        "largest_center_grade_after_fit": fit["centers"]["largest"],
+        "centers_above_select_after_fit": taught["centers"]["above_select"] if taught else None,
+        "largest_center_grade_after_fit": taught["centers"]["largest"] if taught else None,
         "next": decision["next"],
         "reason": decision["reason"],
         "converged": decision["converged"],
     }
-    for when in ("before", "after"):
-        values = selection[f"grades_{when}"] or [None] * len(QUANTILE_NAMES)
+    for when, grades in (("before", selection["grades_before"]), ("after", taught and taught["snapshots"])):
+        values = grades or [None] * len(QUANTILE_NAMES)
         row |= {f"grade_{when}_p{name}": value for name, value in zip(QUANTILE_NAMES, values, strict=True)}
     for kind in ("wall_s", "core_s"):
         row[f"explore_{kind}"] = sum(job[kind] for job in explored)
@@ -121,13 +132,12 @@ def ledger_row(
 
 
 def ledger_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rounds in their order.
-
-    What a fit did to the centers of the round before it stands in the row of the round that begins with it.
-    """
+    """Rounds in their order."""
     table = pd.DataFrame(rows)
-    numbers = [name for name in table.columns if name.startswith(("grade_", "energy_rmse", "force_rmse"))]
-    return table.astype(dict.fromkeys(numbers, float) | {"fit_iterations": "Int64"})
+    kinds = ("grade_", "energy_rmse", "force_rmse", "largest_center")
+    numbers = [name for name in table.columns if name.startswith(kinds)]
+    counts = dict.fromkeys(("fit_iterations", "centers_above_select_after_fit"), "Int64")
+    return table.astype(dict.fromkeys(numbers, float) | counts)
 
 
 def _counted(counts: Counter[str]) -> str:

@@ -1,6 +1,5 @@
 """Probes of target properties, level by level: the ladder may end when they agree, not when errors are small."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,7 +72,7 @@ def probe_diffusivity(
         potential: What drives it.
         settings: Temperature and times.
         mobile: The ion that diffuses.
-        folder: Of the run; removed at the end.
+        folder: Of the run, which is not made again while it is there.
         seed: Of velocities and thermostat.
     """
     steps = round((settings.equilibration_ps + settings.duration_ps) / settings.timestep_ps)
@@ -87,13 +86,11 @@ def probe_diffusivity(
     )
     result = run_md(atoms, potential, asked, folder, seed=seed)
     if not result.finished:
-        shutil.rmtree(folder)
         return Probe(name, "D_cm2_per_s", None, message=f"{result.status} after {result.time:.2f} ps: {result.reason}")
     trajectory = result.trajectory(MOBILE)
     kept = trajectory.times >= settings.equilibration_ps
     places = (trajectory.positions() - trajectory.framework[:, None, :])[kept]
     value, error = block_diffusivity(places, FRAME_STEPS * settings.timestep_ps)
-    shutil.rmtree(folder)
     return Probe(name, "D_cm2_per_s", CM2_PER_S * value, CM2_PER_S * error)
 
 

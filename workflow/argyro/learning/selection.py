@@ -39,12 +39,10 @@ class Selection:
             grade; highest grades first.
         grades_before: Of all environments in the snapshots by the active set of the training data, quantiles 0.5, 0.95,
             0.99 and 1.
-        grades_after: The same by the active set of both together.
     """
 
     environments: list[Environment]
     grades_before: list[float]
-    grades_after: list[float]
 
     def summary(self) -> dict[str, Any]:
         """As JSON holds it, without the single environments."""
@@ -52,7 +50,6 @@ class Selection:
             "selected": len(self.environments),
             "largest_grade": self.largest_grade,
             "grades_before": self.grades_before,
-            "grades_after": self.grades_after,
         }
 
     @property
@@ -81,7 +78,7 @@ def select_environments(
         mode: ``local`` for single environments, ``global`` for whole snapshots.
     """
     if not snapshots:
-        return Selection([], [], [])
+        return Selection([], [])
     result = mtpcore.select_add(potential, training, snapshots, threshold=rung.select_grade, species=species, threads=1)
     environments = [
         Environment(snapshot, int(atom) if mode == "local" else -1, float(grade))
@@ -90,7 +87,7 @@ def select_environments(
         if grade > rung.select_grade
     ]
     environments.sort(key=lambda environment: (-environment.grade, environment.snapshot, environment.atom))
-    return Selection(environments, quantiles(result.grades_before), quantiles(result.grades_after))
+    return Selection(environments, quantiles(result.grades_before))
 
 
 def quantiles(grades: Sequence[FloatArray]) -> list[float]:

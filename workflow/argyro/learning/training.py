@@ -11,6 +11,8 @@ import mtpcore
 from argyro.config.learning import Rung
 from mtpcore.configuration import Configuration
 
+from .selection import quantiles
+
 
 @dataclass(frozen=True)
 class Errors:
@@ -96,6 +98,16 @@ def center_grades(
         grades.append(float(values[atoms.info["carve_center"]] if len(values) == len(atoms) else values.max()))
     above = sum(grade > rung.select_grade for grade in grades)
     return CenterGrades(len(grades), max(grades, default=0.0), above)
+
+
+def snapshot_grades(
+    potential: mtpcore.Potential, snapshots: Sequence[Atoms], species: Sequence[str]
+) -> list[float] | None:
+    """How the potential grades what was met by the one before: quantiles as in `Selection`; None without snapshots.
+
+    Most snapshots were not labelled, nor the atoms around those that were: this says what a round taught beyond them.
+    """
+    return quantiles(mtpcore.grade(potential, snapshots, species=species, threads=1)) if snapshots else None
 
 
 def _rms(values: Any) -> float:
