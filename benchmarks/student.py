@@ -5,13 +5,13 @@ chemical system and the last potential of each level: force errors in frames of 
 was fitted to; and, for the final potential, whether runs hold for 100 ps with no grade above the limit of the stage
 `dynamics`, and lithium's diffusion coefficient in bulk at 700 K beside the teacher's, in the same cell.
 
-Writes benchmarks/results/student_CAMPAIGN.md. Whether lithium diffuses as the teacher's does is asked of a ladder that
-ends above the teachers' level of 12, benchmarks/student.yaml: a potential of level 10 is too simple for that. All runs
-but those that show whether the potential holds stay in CAMPAIGN/against_teacher, and are not made again.
+Writes benchmarks/results/student_CAMPAIGN.md, with the names of systems appended where they are asked for. Whether
+lithium diffuses as the teacher's does is asked of a ladder that ends above the teachers' level of 12,
+benchmarks/student.yaml: a potential of level 10 is too simple for that. All runs but those that show whether the
+potential holds stay in CAMPAIGN/against_teacher, and are not made again.
 """
 
 import argparse
-import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -22,27 +22,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ase import Atoms
+from hold import ALL, STEPS_PER_PS, at_zero_pressure, held_lines
 from scipy import stats
 
 from argyro.common.extxyz import read_structure
 from argyro.common.randomness import seed_for
 from argyro.config.composition import parse_formula
 from argyro.learning.potential_file import read_potential_file
-from argyro.learning.stopwatch import stopwatch
 from argyro.learning.training import errors_on
 from argyro.md.lammps import PotentialFile
 from argyro.md.run import RunResult, run_md
-from argyro.md.settings import Coupling, Ensemble, Grading, RunSettings, Stream
+from argyro.md.settings import Ensemble, RunSettings, Stream
 from argyro.transport.diffusivity import Diffusivity, NotDiffusive, tracer_diffusivity
 from argyro.transport.displacements import SquaredDisplacements, ion_displacements
 from mtpcore.ase import MTP
 
 ROOT = Path(__file__).resolve().parents[1]
 TEACHERS = ROOT / "config/reference/teacher"
-BULK_K, BOUNDARY_K, DIFFUSION_K = 1000.0, 700.0, 700.0
-STEPS_PER_PS = 500
-LIMIT = Grading(every=10, select=None, stop=20.0)
-ALL, MOBILE = Stream("all", 500), Stream("mobile", 100, ("Li",))
+SYSTEMS = ["LiPSCl", "LiPSBr", "LiPSI"]
+DIFFUSION_K = 700.0
+MOBILE = Stream("mobile", 100, ("Li",))
 EQUILIBRATION_PS, FRAMES_PS = 10, 20
 LAG_PS = 20.0  # at which mean squared displacements are compared: past the cage, and short enough to be known well
 APART = 2.0  # combined standard errors that are too many
@@ -169,10 +168,10 @@ def difference(value: tuple[float, float], other: tuple[float, float]) -> float:
 
 
 class Runs:
-    """Runs of one system: those in a scratch folder replace each other, those that are kept are not repeated."""
+    """Runs of one system, which are kept and not repeated."""
 
-    def __init__(self, system: System, scratch: Path) -> None:
-        self.system, self.scratch, self.kept = system, scratch, system.campaign / "against_teacher"
+    def __init__(self, system: System) -> None:
+        self.system, self.kept = system, system.campaign / "against_teacher"
 
     def run(  # noqa: PLR0917
         self,
@@ -182,14 +181,11 @@ class Runs:
         picoseconds: float,
         stream: Stream,
         seed: int,
-        grading: Grading | None = None,
-        kept_as: str | None = None,
+        kept_as: str,
     ) -> RunResult:
         """A run."""
-        if kept_as is None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
-        asked = RunSettings(ensemble, steps=round(picoseconds * STEPS_PER_PS), streams=(stream,), grading=grading)
-        return run_md(atoms, potential, asked, self.kept / kept_as if kept_as else self.scratch, seed=seed)
+        asked = RunSettings(ensemble, steps=round(picoseconds * STEPS_PER_PS), streams=(stream,))
+        return run_md(atoms, potential, asked, self.kept / kept_as, seed=seed)
 
     def frames(self, name: str, atoms: Atoms) -> list[Atoms]:
         """Frames of the teacher's run at the temperature at which the structure has to hold, with its labels."""
@@ -236,16 +232,9 @@ def msd_at(moved: SquaredDisplacements, lag_ps: float) -> tuple[float, float]:
     return float(squared.mean()), float(squared.std(ddof=1) / np.sqrt(len(squared)))
 
 
-def at_zero_pressure(name: str) -> Ensemble:
-    """What a structure has to hold under."""
-    bulk = "-bulk-" in name
-    coupling: Coupling = "isotropic" if bulk else "normal"
-    return Ensemble("npt", BULK_K if bulk else BOUNDARY_K, coupling=coupling)
-
-
 def report(system: System, options: argparse.Namespace, scratch: Path) -> list[str]:
     """Lines of one chemical system on errors and on runs that hold."""
-    runs, structures = Runs(system, scratch), system.structures()
+    runs, structures = Runs(system), system.structures()
     frames = {name: runs.frames(name, atoms) for name, atoms in structures.items()}
     errors = {level: force_errors(system, path, frames) for level, path in system.levels().items()}
     lines = [f"## {system.name}", "", "Force errors, eV/angstrom:", "", "| level | " + " | ".join(frames) + " |"]
@@ -253,18 +242,7 @@ def report(system: System, options: argparse.Namespace, scratch: Path) -> list[s
     lines += [f"| {level} | {' | '.join(f'{error:.3f}' for error in row)} |" for level, row in errors.items()]
     falls = all(high > low for rows in pairwise(errors.values()) for high, low in zip(*rows, strict=True))
     lines += ["", f"They fall from level to level in every structure: {'yes' if falls else 'no'}."]
-    lines += [
-        "",
-        "| structure | K | held, ps | largest grade | why not longer | core seconds |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, atoms in structures.items():
-        ensemble = at_zero_pressure(name)
-        with stopwatch() as watch:
-            held = runs.run(atoms, system.student, ensemble, options.hold_ps, ALL, seed_for(2, name), LIMIT)
-        cells = [name, f"{ensemble.temperature:g}", f"{held.time:.1f}", f"{held.largest_grade:.1f}", held.reason]
-        lines.append(f"| {' | '.join(cells)} | {watch.core_s:.0f} |")
-    return [*lines, ""]
+    return [*lines, "", *held_lines(structures, system.student, options.hold_ps, scratch), ""]
 
 
 def force_errors(system: System, potential: Path, frames: dict[str, list[Atoms]]) -> list[float]:
@@ -318,7 +296,7 @@ def main(words: Sequence[str]) -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description="Learned potentials against their teachers.")
     parser.add_argument("campaign", type=Path)
-    parser.add_argument("--systems", nargs="+", default=["LiPSCl", "LiPSBr", "LiPSI"])
+    parser.add_argument("--systems", nargs="+", default=SYSTEMS)
     parser.add_argument("--hold-ps", type=float, default=100.0)
     parser.add_argument("--diffusion-ps", type=float, default=200.0, help="0: not at all")
     options = parser.parse_args(words)
@@ -334,14 +312,15 @@ def main(words: Sequence[str]) -> None:
             lines += report(system, options, Path(scratch) / "run")
         if options.diffusion_ps > 0:
             compared = [
-                Runs(system, Path(scratch) / "run").compare(name, atoms, options.diffusion_ps)
+                Runs(system).compare(name, atoms, options.diffusion_ps)
                 for system in systems
                 for name, atoms in system.structures().items()
                 if "-bulk-" in name
             ]
             lines += diffusion(compared, options.diffusion_ps)
     print("\n".join(lines))
-    (ROOT / f"benchmarks/results/student_{options.campaign.name}.md").write_text("\n".join(lines), encoding="utf-8")
+    name = "_".join(["student", options.campaign.name, *(options.systems if options.systems != SYSTEMS else ())])
+    (ROOT / f"benchmarks/results/{name}.md").write_text("\n".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

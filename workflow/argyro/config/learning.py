@@ -78,7 +78,7 @@ class ExplorationConfig(Section):
     """Steps between gradings. A run that leaves what the potential knows ends at the next one: with fewer steps,
     what is labelled of it is less far from what it knows."""
     max_snapshots: PositiveInt = 20
-    """Most snapshots that a sampler hands on: evenly spread over those kept, the last one included."""
+    """Most snapshots that a sampler hands on: evenly spread over those kept, the last and the worst one included."""
     samplers_per_job: PositiveInt = 1
     """How many samplers one job runs: one after the other, or on a GPU side by side, where many fill it."""
     engine: Engine = "lammps"

@@ -7,7 +7,7 @@ from ase import Atoms
 
 from argyro.common.extxyz import read_structures
 from argyro.common.files import read_json
-from argyro.learning.explore import spread
+from argyro.learning.explore import handed_on
 from argyro.md.harvest import SNAPSHOTS_FILE
 
 from .runs import EQUILIBRATION
@@ -22,8 +22,8 @@ def unknown_snapshots(reports: Sequence[Path]) -> list[Atoms]:
         reports: Of runs, beside their files.
 
     Returns:
-        Evenly spread over each run, its last one included, with structure, material, temperature_K, step and
-        largest_grade in ``info``.
+        Evenly spread over each run, its last and its worst one included, with structure, material, temperature_K, step
+        and largest_grade in ``info``.
     """
     found = []
     for report in reports:
@@ -32,7 +32,7 @@ def unknown_snapshots(reports: Sequence[Path]) -> list[Atoms]:
             if not (folder / SNAPSHOTS_FILE).exists():
                 continue
             snapshots = read_structures(folder / SNAPSHOTS_FILE)
-            for index in spread(len(snapshots), MOST):
+            for index in handed_on([snapshot.info["largest_grade"] for snapshot in snapshots], MOST):
                 snapshots[index].info |= {name: row[name] for name in ("structure", "material", "temperature_K")}
                 found.append(snapshots[index])
     return found
