@@ -5,7 +5,7 @@
 rule labels:
     input:
         expand("labels/sets/{set}.extxyz", set=[*LABEL_SETS, *IMPORTS]),
-        "labels/outcomes.parquet",
+        "labels/outcomes.parquet" if LABEL_SETS else [],
 
 
 rule check_backend:

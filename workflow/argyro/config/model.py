@@ -64,6 +64,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _seeds_or_ready_labels(self) -> Self:
+        if self.structures.seeds.kind == "none" and not self.labels.imports:
+            raise ValueError(
+                "structures.seeds.kind 'none' leaves nothing to fit to: give files of ready labels in labels.import, "
+                "or choose 'rattled' or 'md'"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _given_potentials_fit_the_materials(self) -> Self:
         systems = {material.chemical_system for material in self.materials}
         if self.learning.mode == "given" and systems != set(self.learning.potentials):
