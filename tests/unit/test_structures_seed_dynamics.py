@@ -144,9 +144,24 @@ def test_checkpoint_of_another_run_or_a_damaged_one_is_left_out(tmp_path: Path, 
     assert sample(tmp_path / "one", **md) == sample(tmp_path / "other", **md)
 
 
-def test_explosion_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(LabelError, match=r"seeds of Li6PS5Cl-50 broke off at step \d+: .*timestep_ps or lower temp"):
-        sample(tmp_path, timestep_ps=0.02, duration_ps=4, seed_every_steps=10)
+class Wrong(Teacher):
+    """Tears at one atom, so hard that it is hot before it meets another."""
+
+    def calculate(self, atoms: Atoms, rung: int) -> Calculation:
+        found = super().calculate(atoms, rung)
+        found.forces[0] += [150, 0, 0]
+        return found
+
+
+@pytest.mark.parametrize(
+    ("backend", "timestep", "reason"), [(Teacher, 0.02, "apart, below 1.2"), (Wrong, 0.002, "the temperature is")]
+)
+def test_explosion_is_an_error_that_says_what_to_do(
+    tmp_path: Path, backend: type[Teacher], timestep: float, reason: str
+) -> None:
+    broken = rf"seeds of Li6PS5Cl-50 broke off at step \d+: .*{reason}.*; shorten .*timestep_ps or lower temperature_K"
+    with pytest.raises(LabelError, match=broken):
+        sample(tmp_path, backend(), timestep_ps=timestep, duration_ps=4, seed_every_steps=10)
 
 
 def test_step_that_does_not_converge_is_named(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def sanity_test_of_set(wildcards):
 
 def outcomes_of_set(wildcards):
     """Outcomes of all labelling jobs of a set."""
-    jobs = -(-LABEL_SETS[wildcards.set] // settings.labels.chunk_size)
+    jobs = -(-LABEL_SETS[wildcards.set] // settings.seeds_per_label_job)
     return expand(
         "labels/outcomes/{set}/{chunk}.json", set=wildcards.set, chunk=range(jobs)
     )

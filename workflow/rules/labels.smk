@@ -52,7 +52,7 @@ rule label:
     params:
         labels=labelling_of_set,
         store=label_store,
-        structures_per_job=settings.labels.chunk_size,
+        structures_per_job=settings.seeds_per_label_job,
     script:
         "../../scripts/labels/label.py"
 

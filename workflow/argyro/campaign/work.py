@@ -164,12 +164,12 @@ class Work:
 
     def seeds_in_chunk(self, wildcards: Wildcards) -> int:
         """How many structures a job labels."""
-        size = self._config.labels.chunk_size
+        size = self._config.seeds_per_label_job
         return min(size, self._config.structures.seeds.total - size * int(wildcards.get("chunk", 0)))
 
     def _new_seeds_in_chunk(self, wildcards: Wildcards) -> int:
         """How many of them have no label yet: frames of molecular dynamics have theirs."""
-        seeds, first = self._config.structures.seeds, self._config.labels.chunk_size * int(wildcards.get("chunk", 0))
+        seeds, first = self._config.structures.seeds, self._config.seeds_per_label_job * int(wildcards.get("chunk", 0))
         last, known = first + self.seeds_in_chunk(wildcards), seeds.md.count if seeds.kind == "md" else 0
         return last - min(max(first, known), last)
 

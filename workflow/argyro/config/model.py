@@ -45,6 +45,12 @@ class Config(Section):
     reference: ReferenceConfig = ReferenceConfig()
     """Reference labels and teacher potentials, made by the preset `reference`; other campaigns use what it made."""
 
+    @property
+    def seeds_per_label_job(self) -> int:
+        """How many seeds one job labels: all where they are frames of molecular dynamics, which have their labels."""
+        seeds = self.structures.seeds
+        return seeds.total if seeds.kind == "md" and not seeds.contacts else self.labels.chunk_size
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         twice = [name for name, count in Counter(material.id for material in self.materials).items() if count > 1]

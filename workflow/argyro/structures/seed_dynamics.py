@@ -7,12 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import Calculator, all_changes
 from ase.constraints import FixCom
 from ase.md.bussi import Bussi
 from ase.md.velocitydistribution import thermalize_momenta
@@ -224,22 +222,15 @@ class SeedDynamics:
         return LabelError(f"molecular dynamics of seeds of {self._name} broke off at step {step}: {reason}")
 
 
-class _StepForces(Calculator):  # type: ignore[misc]
-    """Energies and forces as ASE asks for them."""
-
-    implemented_properties = ("energy", "forces")
+class _StepForces:
+    """What molecular dynamics asks of ASE's calculators, and no more: each step has its forces computed once."""
 
     def __init__(self, calculate: Callable[[Atoms], Finished]) -> None:
-        super().__init__()
         self._calculate = calculate
 
-    def calculate(
-        self, atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = all_changes
-    ) -> None:
-        """See ASE."""
-        super().calculate(atoms, properties, system_changes)
-        found = self._calculate(self.atoms).calculation
-        self.results = {"energy": found.energy, "forces": found.forces}
+    def get_forces(self, atoms: Atoms) -> FloatArray:
+        """Shape (N, 3), eV/angstrom."""
+        return self._calculate(atoms).calculation.forces
 
 
 def save_state(path: Path, identity: str, state: State) -> None:
@@ -274,8 +265,8 @@ def load_state(path: Path, identity: str) -> State | None:
                 return None
             rng = np.random.default_rng()
             rng.bit_generator.state = json.loads(str(file["rng"]))
-            arrays = (file[name] for name in ("positions", "momenta", "forces"))
-            return State(int(file["step"]), *arrays, rng, list(file["frames"]))
+            positions, momenta, forces = (file[name] for name in ("positions", "momenta", "forces"))
+            return State(int(file["step"]), positions, momenta, forces, rng, list(file["frames"]))
     except (OSError, EOFError, BadZipFile, KeyError, ValueError, TypeError) as error:
         logger.warning("the damaged checkpoint %s is left out, and the run begins anew: %s", path, error)
         return None
