@@ -11,7 +11,7 @@ from argyro.campaign import actual, plan, plan_command, rounds
 from argyro.campaign.costs import SHIPPED, Measured, calibrated, read_benchmark, read_costs, seconds_of, write_costs
 from argyro.campaign.plan import planned
 from argyro.campaign.schedule import schedule, seconds_to_the_end
-from argyro.campaign.work import CELL_ATOMS, GPU_START, Work, cost_of_level
+from argyro.campaign.work import CELL_ATOMS, GPU_START, SECONDS_PER_LABEL, Work, cost_of_level
 from argyro.common.errors import FileError
 from argyro.common.files import read_json
 from argyro.config.load import load_files, preset_file
@@ -126,6 +126,20 @@ def test_a_run_of_twice_the_length_is_twice_the_work(config: Config) -> None:
     duration = 2 * dynamics.production_ps + dynamics.equilibration_ps
     longer = load_files(preset_file("quickstart"), [f"dynamics.production_ps={duration}"])
     assert Work(longer).of("run_dynamics", wildcards) == pytest.approx(2 * Work(config).of("run_dynamics", wildcards))
+
+
+def test_every_step_of_seeds_by_dynamics_is_a_label_and_their_frames_need_none() -> None:
+    chosen = ["structures.seeds={kind: md, contacts: 3}", "structures.seeds.md.duration_ps=1", "labels.backend=vasp"]
+    chosen += ["labels.vasp={version: 6.4.3, potentials: here}"]
+    work = Work(load_files(preset_file("quickstart"), chosen))
+    vasp = SECONDS_PER_LABEL["vasp"][0]
+    assert work.of("sample_seeds", {"material": "Li6PS5I"}) == pytest.approx(500 * vasp)
+    labels = [work.of("label", {"set": "Li6PS5I-seeds", "chunk": str(chunk)}) for chunk in range(25 + 3)]
+    assert labels[:25] == [0] * 25
+    assert min(labels[25:]) >= vasp
+    without_contacts = load_files(preset_file("quickstart"), [*chosen, "structures.seeds.contacts=0"])
+    assert without_contacts.seeds_per_label_job == 25
+    assert Work(without_contacts).of("label", {"set": "Li6PS5I-seeds", "chunk": "0"}) == 0
 
 
 def test_runs_on_a_gpu_cost_hours_of_a_gpu_that_grow_with_atoms_and_steps(config: Config) -> None:

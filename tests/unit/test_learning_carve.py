@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from argyro.common.errors import StructureError
 from argyro.config.learning import BoundaryConfig, CarvingConfig
+from argyro.config.load import load_files, preset_file
 from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
 from argyro.learning import boundary
@@ -23,19 +24,7 @@ from argyro.structures.validator import validate
 
 MATERIAL = Material(id="Li6PS5Cl-50", formula="Li6PS5Cl", anion="Cl", exchange_percent=50)
 LIMITS = DistanceLimits()
-PUBLISHED = CarvingConfig(
-    core="cube",
-    core_radius_angstrom=6.5,
-    edge_angstrom=16,
-    edge_max_angstrom=18,
-    margin_angstrom=0,
-    min_atoms=200,
-    whole_units=False,
-    crowding="distance",
-    density_ratio=0,
-    min_density_ratio=0,
-    max_density_ratio=2,
-)
+PUBLISHED = load_files(preset_file("paper")).learning.carving
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ase.build import bulk
 
 import mtpcore
 from argyro.campaign.run import main
+from argyro.common.extxyz import write_structures
 from argyro.config.generate import SCHEMA_FILE, default_yaml, schema_json
 from argyro.config.load import DEFAULT_FILE, ROOT, load_files, preset_file
 
@@ -58,6 +61,15 @@ BROKEN = {
     ),
     "teacher without file": ("labels: {backend: mtp}", "backend 'mtp' needs mtp.potentials"),
     "missing teacher": ("labels: {mtp: {potentials: {LiPSCl: none.mtp}}}", "there is no file"),
+    "neither seeds nor labels": (
+        "structures: {seeds: {kind: none}}",
+        "structures.seeds.kind 'none' leaves nothing to fit to: give files of ready labels in labels.import",
+    ),
+    "hasty thermostat": (
+        "structures: {seeds: {md: {thermostat_ps: 0.1}}}",
+        "structures.seeds.md.thermostat_ps: input should be greater than or equal to 0.5",
+    ),
+    "run too short for a seed": ("structures: {seeds: {md: {duration_ps: 0.01}}}", "no seed in 5 steps"),
     "key twice": ("seed: 1\nseed: 2", "the key 'seed' is given twice"),
     "damaged file": ("structures: {seeds: [", "is not valid YAML in line"),
     "no mapping": ("just words", "holds no settings"),
@@ -79,6 +91,21 @@ def test_broken_configuration_is_one_clear_message(
     assert "Traceback" not in message
     assert message.startswith("argyro: error: ")
     assert not (tmp_path / "results").exists()
+
+
+def test_ready_labels_alone_must_know_every_chemical_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ARGYRO_RESULTS", str(tmp_path / "results"))
+    atoms = bulk("LiCl", "rocksalt", a=5.13)
+    atoms.info |= {"REF_energy": -1.0, "REF_stress": np.zeros(6), "level_of_theory": "test"}
+    atoms.set_array("REF_forces", np.zeros((2, 3)))
+    write_structures(tmp_path / "ready.extxyz", [atoms])
+    (tmp_path / "my.yaml").write_text(
+        f'structures: {{seeds: {{kind: none}}}}\nlabels: {{import: ["{tmp_path}/ready.extxyz"]}}'
+    )
+    assert main(["--configfile", str(tmp_path / "my.yaml"), "-n"]) == 2
+    assert "no structure of labels.import has the elements of LiPSCl" in capsys.readouterr().err
 
 
 CIF = """data_rock_salt

@@ -14,9 +14,8 @@ BULK = [
     for material in MATERIALS
     for arrangement in range(settings.structures.bulk.arrangements)
 ]
-LABEL_SETS = {
-    f"{material}-seeds": settings.structures.seeds.total for material in MATERIALS
-}
+SEEDS = settings.structures.seeds
+LABEL_SETS = {f"{material}-seeds": SEEDS.total for material in MATERIALS if SEEDS.total}
 BOUNDARIES = {b.name: b for b in settings.structures.bicrystals.chosen}
 BICRYSTALS = [
     f"{material}-{boundary}-c{candidate}"
@@ -34,7 +33,7 @@ IMPORTS = {
 wildcard_constraints:
     material="|".join(map(re.escape, MATERIALS)),
     system="|".join({material.chemical_system for material in settings.materials}),
-    set="|".join(map(re.escape, LABEL_SETS)),
+    set="|".join(map(re.escape, LABEL_SETS)) or NOTHING,
     boundary="|".join(map(re.escape, BOUNDARIES)) or NOTHING,
     candidate=r"\d+",
     polycrystal="|".join(map(re.escape, GRAINS)) or NOTHING,
@@ -66,8 +65,18 @@ def first_material_of_system(wildcards):
 
 def seed_settings(wildcards):
     """Settings that seeds depend on."""
-    bulk = {"lithium_sites": settings.structures.bulk.lithium_sites}
-    return settings_of(settings.structures) | {"bulk": bulk}
+    others = set(type(SEEDS).model_fields) - {"kind", "supercell", "limits_factor"}
+    unused = others - {"md", "contacts"} if SEEDS.kind == "md" else {"md"}
+    return {
+        "limits": settings_of(settings.structures.limits),
+        "bulk": {"lithium_sites": settings.structures.bulk.lithium_sites},
+        "seeds": SEEDS.model_dump(mode="json", exclude=unused),
+    }
+
+
+def seed_minutes(wildcards, attempt):
+    """Time of molecular dynamics by the labelling backend: each attempt goes on where the last one ended."""
+    return 1440
 
 
 def boundary_of(wildcards):
@@ -111,6 +120,11 @@ def labelling_of_system(wildcards):
     return settings.labels.labelling(set(parse_formula(wildcards.system)))
 
 
+def labelling_of_material(wildcards):
+    """Settings of labels of a material."""
+    return settings.labels.labelling(set(MATERIALS[wildcards.material].composition))
+
+
 def labelling_of_set(wildcards):
     """Settings of labels of a set."""
     return settings.labels.labelling(set(material_of_set(wildcards).composition))
@@ -121,6 +135,11 @@ def material_of_set(wildcards):
     return MATERIALS[wildcards.set.removesuffix("-seeds")]
 
 
+def sanity_test_of_material(wildcards):
+    """Test of the backend on the chemical system of a material."""
+    return f"labels/sanity/{MATERIALS[wildcards.material].chemical_system}.json"
+
+
 def sanity_test_of_set(wildcards):
     """Test of the backend on the chemical system of a set."""
     return f"labels/sanity/{material_of_set(wildcards).chemical_system}.json"
@@ -128,7 +147,7 @@ def sanity_test_of_set(wildcards):
 
 def outcomes_of_set(wildcards):
     """Outcomes of all labelling jobs of a set."""
-    jobs = -(-LABEL_SETS[wildcards.set] // settings.labels.chunk_size)
+    jobs = -(-LABEL_SETS[wildcards.set] // settings.seeds_per_label_job)
     return expand(
         "labels/outcomes/{set}/{chunk}.json", set=wildcards.set, chunk=range(jobs)
     )

@@ -227,10 +227,10 @@ def outcomes_of_round(wildcards, level, round):
 
 def seeds_of_potential(wildcards):
     """Files of labelled seeds and of ready labels."""
-    materials = [m["id"] for m in materials_of_system(wildcards)]
+    seeds = [f"{m['id']}-seeds" for m in materials_of_system(wildcards)]
     return [
         f"labels/sets/{set}.extxyz"
-        for set in [*(f"{m}-seeds" for m in materials), *IMPORTS]
+        for set in [*(s for s in seeds if s in LABEL_SETS), *IMPORTS]
     ]
 
 

@@ -5,7 +5,7 @@
 rule labels:
     input:
         expand("labels/sets/{set}.extxyz", set=[*LABEL_SETS, *IMPORTS]),
-        "labels/outcomes.parquet",
+        "labels/outcomes.parquet" if LABEL_SETS else [],
 
 
 rule check_backend:
@@ -52,7 +52,7 @@ rule label:
     params:
         labels=labelling_of_set,
         store=label_store,
-        structures_per_job=settings.labels.chunk_size,
+        structures_per_job=settings.seeds_per_label_job,
     script:
         "../../scripts/labels/label.py"
 

@@ -40,27 +40,57 @@ rule build_bulk:
         "../../scripts/structures/build_bulk.py"
 
 
-rule build_seeds:
-    output:
-        structures="structures/{material}-seeds.extxyz",
-        report="structures/{material}-seeds.json",
-    log:
-        "logs/structures/{material}-seeds.log",
-    benchmark:
-        "benchmarks/structures/{material}-seeds.tsv"
-    priority: FIRST
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        material=material_of,
-        structures=seed_settings,
-        seed=seed_of_job("seeds"),
-    script:
-        "../../scripts/structures/build_seeds.py"
+if SEEDS.kind == "md":
+
+    rule sample_seeds:
+        input:
+            sanity=sanity_test_of_material,
+        output:
+            structures="structures/{material}-seeds.extxyz",
+            report="structures/{material}-seeds.json",
+        log:
+            "logs/structures/{material}-seeds.log",
+        benchmark:
+            "benchmarks/structures/{material}-seeds.tsv"
+        priority: FIRST
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=seed_minutes,
+        params:
+            material=material_of,
+            structures=seed_settings,
+            labels=labelling_of_material,
+            store=label_store,
+            seed=seed_of_job("seeds"),
+        script:
+            "../../scripts/structures/sample_seeds.py"
+
+else:
+
+    rule build_seeds:
+        output:
+            structures="structures/{material}-seeds.extxyz",
+            report="structures/{material}-seeds.json",
+        log:
+            "logs/structures/{material}-seeds.log",
+        benchmark:
+            "benchmarks/structures/{material}-seeds.tsv"
+        priority: FIRST
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            material=material_of,
+            structures=seed_settings,
+            seed=seed_of_job("seeds"),
+        script:
+            "../../scripts/structures/build_seeds.py"
 
 
 rule build_bicrystal:

@@ -38,6 +38,8 @@ def check_inputs(config: Config) -> None:
             _check_pairs(name, path)
     for path in config.labels.imports:
         _check_labels(path)
+    if config.structures.seeds.kind == "none":
+        _check_systems(config)
     if config.labels.backend == "mtp":
         for system, path in config.labels.mtp.potentials.items():
             _check_teacher(system, path)
@@ -65,6 +67,19 @@ def _check_labels(path: Path) -> None:
         require_one_level(read_labelled(path))
     except ArgyroError as error:
         raise ConfigError(f"labels.import: {error}") from None
+
+
+def _check_systems(config: Config) -> None:
+    """Without seeds, ready labels are all that the potential of a chemical system can be fitted to."""
+    labelled = {
+        frozenset(atoms.get_chemical_symbols()) for path in config.labels.imports for atoms in read_labelled(path)
+    }
+    for system, elements in {m.chemical_system: frozenset(m.composition) for m in config.materials}.items():
+        if elements not in labelled:
+            raise ConfigError(
+                f"structures.seeds.kind: none, and no structure of labels.import has the elements of {system}; give "
+                "labels of every chemical system, or choose rattled or md"
+            )
 
 
 def _check_teacher(system: str, path: Path) -> None:

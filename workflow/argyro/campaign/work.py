@@ -41,7 +41,7 @@ SECONDS_PER_LABEL = {  # of 52 atoms, and the power by which it grows with the n
     "vasp": (95.0, 2.5),  # not measured: taken for GPAW's
 }
 RANKED = {"relax_structure", "run_dynamics"}  # rules whose threads are MPI ranks
-LABEL_RULES = {"label", "label_candidates", "check_backend"}
+LABEL_RULES = {"label", "label_candidates", "check_backend", "sample_seeds"}
 
 
 class Work:
@@ -61,7 +61,8 @@ class Work:
             "explore": self._exploration,
             "fit_potential": self._fit,
             "select_environments": self._selection,
-            "label": lambda w: self._labels(self.seeds_in_chunk(w)),
+            "label": lambda w: self._labels(self._new_seeds_in_chunk(w)),
+            "sample_seeds": lambda _: self._seed_dynamics,
             "label_candidates": self._candidates,
             "measure_transport": self._measurement,
             "build_polycrystal": lambda w: self.atoms(f"{w['material']}-{w['polycrystal']}"),
@@ -163,8 +164,14 @@ class Work:
 
     def seeds_in_chunk(self, wildcards: Wildcards) -> int:
         """How many structures a job labels."""
-        size = self._config.labels.chunk_size
+        size = self._config.seeds_per_label_job
         return min(size, self._config.structures.seeds.total - size * int(wildcards.get("chunk", 0)))
+
+    def _new_seeds_in_chunk(self, wildcards: Wildcards) -> int:
+        """How many of them have no label yet: frames of molecular dynamics have theirs."""
+        seeds, first = self._config.structures.seeds, self._config.seeds_per_label_job * int(wildcards.get("chunk", 0))
+        last, known = first + self.seeds_in_chunk(wildcards), seeds.md.count if seeds.kind == "md" else 0
+        return last - min(max(first, known), last)
 
     # --- work ---
 
@@ -238,11 +245,18 @@ class Work:
 
     def _labels(self, count: int) -> float:
         """Seconds of labels, of about the size that is carved."""
-        labels = self._config.labels
-        seconds, power = SECONDS_PER_LABEL[labels.backend]
         carving = self._config.learning.carving
-        atoms = max(CELL_ATOMS, carving.min_atoms, carving.edge_angstrom**3 / ATOM_VOLUME)
-        return float(count * seconds * (atoms / CELL_ATOMS) ** power)
+        return count * self._seconds_per_label(max(carving.min_atoms, carving.edge_angstrom**3 / ATOM_VOLUME))
+
+    def _seconds_per_label(self, atoms: float) -> float:
+        seconds, power = SECONDS_PER_LABEL[self._config.labels.backend]
+        return float(seconds * (max(CELL_ATOMS, atoms) / CELL_ATOMS) ** power)
+
+    @property
+    def _seed_dynamics(self) -> float:
+        """Seconds of molecular dynamics with a label at every step."""
+        seeds = self._config.structures.seeds
+        return seeds.md.steps * self._seconds_per_label(float(np.prod(seeds.supercell)) * CELL_ATOMS)
 
     def _measurement(self, wildcards: Wildcards) -> float:
         settings = self._config.dynamics

@@ -235,7 +235,8 @@ class LearningConfig(Section):
     """With mode given: the potential of each chemical system, such as LiPSCl, its species in the order Li, P, S, then
     halides by atomic number."""
     repeats: PositiveInt = 1
-    """Independent potentials per chemical system; their scatter is part of the errors."""
+    """Potentials per chemical system, of the same structures and labelled seeds: held-out seeds, starts of fits and
+    samplers differ, and so do all further labels. Their scatter is part of the errors."""
     backend: Literal["mtpcore", "mlip"] = "mtpcore"
     """What fits."""
     ladder: tuple[Rung, ...] = Field(default=(Rung(level=6), Rung(level=8), Rung(level=10)), min_length=1)

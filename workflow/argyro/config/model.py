@@ -45,6 +45,12 @@ class Config(Section):
     reference: ReferenceConfig = ReferenceConfig()
     """Reference labels and teacher potentials, made by the preset `reference`; other campaigns use what it made."""
 
+    @property
+    def seeds_per_label_job(self) -> int:
+        """How many seeds one job labels: all where they are frames of molecular dynamics, which have their labels."""
+        seeds = self.structures.seeds
+        return seeds.total if seeds.kind == "md" and not seeds.contacts else self.labels.chunk_size
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         twice = [name for name, count in Counter(material.id for material in self.materials).items() if count > 1]
@@ -61,6 +67,15 @@ class Config(Section):
                     material.check_cell(supercell)
                 except ValueError as error:
                     raise ValueError(f"{section}.supercell: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_or_ready_labels(self) -> Self:
+        if self.structures.seeds.kind == "none" and not self.labels.imports:
+            raise ValueError(
+                "structures.seeds.kind 'none' leaves nothing to fit to: give files of ready labels in labels.import, "
+                "or choose 'rattled' or 'md'"
+            )
         return self
 
     @model_validator(mode="after")

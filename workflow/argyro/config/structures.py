@@ -57,11 +57,48 @@ class BulkConfig(Section):
     """Random arrangements of anions and lithium per material."""
 
 
-class SeedsConfig(Section):
-    """Small cells, strained and rattled, that a potential is first trained on."""
+class SeedDynamicsConfig(Section):
+    """Molecular dynamics at constant volume and temperature (Bussi's thermostat) that seeds are taken from."""
 
+    temperature_K: PositiveFloat = 1500.0
+    """Of the thermostat."""
+    duration_ps: PositiveFloat = 2.0
+    """Length of the run; one that is made longer later goes on from where it ended."""
+    timestep_ps: PositiveFloat = 0.002
+    """Every step is a calculation by the labelling backend."""
+    seed_every_steps: PositiveInt = 20
+    """Steps from one seed to the next."""
+    thermostat_ps: float = Field(default=0.5, ge=0.5)
+    """Time constant of the thermostat."""
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run."""
+        return round(self.duration_ps / self.timestep_ps)
+
+    @property
+    def count(self) -> int:
+        """Seeds that the run gives."""
+        return self.steps // self.seed_every_steps
+
+    @model_validator(mode="after")
+    def _gives_seeds(self) -> Self:
+        if self.count == 0:
+            raise ValueError(
+                f"no seed in {self.steps} steps, as one is taken every seed_every_steps {self.seed_every_steps}; "
+                "increase duration_ps or take seeds more often"
+            )
+        return self
+
+
+class SeedsConfig(Section):
+    """Small cells that a potential is first trained on."""
+
+    kind: Literal["rattled", "md", "none"] = "rattled"
+    """rattled: strained and rattled cells; md: frames of molecular dynamics with forces of the labelling backend, as
+    published; none: the labels of labels.import are all there is."""
     count: PositiveInt = 30
-    """Seeds per material, each with its own random arrangement of anions and lithium."""
+    """Rattled seeds per material, each with its own random arrangement of anions and lithium."""
     supercell: Supercell = (1, 1, 1)
     """Repetitions of the cubic 52-atom cell, or of the cell of the CIF."""
     linear_strain_min: float = Field(default=-0.03, gt=-0.2, le=0)
@@ -81,6 +118,8 @@ class SeedsConfig(Section):
     contacts: int = Field(default=0, ge=0)
     """Further seeds per material in which two atoms are pushed together, pairs of elements in turn, so that the
     potential knows where repulsion begins. Some of their labels may not pass the gate of forces."""
+    md: SeedDynamicsConfig = SeedDynamicsConfig()
+    """With kind md: the run of each material."""
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> Self:
@@ -94,7 +133,7 @@ class SeedsConfig(Section):
     @property
     def total(self) -> int:
         """Seeds per material."""
-        return self.count + self.contacts
+        return {"rattled": self.count + self.contacts, "md": self.md.count + self.contacts, "none": 0}[self.kind]
 
 
 class Boundary(Section):
@@ -252,7 +291,7 @@ class StructuresConfig(Section):
     bulk: BulkConfig = BulkConfig()
     """Bulk cells."""
     seeds: SeedsConfig = SeedsConfig()
-    """Small cells, strained and rattled, that a potential is first trained on."""
+    """Small cells that a potential is first trained on."""
     bicrystals: BicrystalsConfig = BicrystalsConfig()
     """Periodic bicrystals."""
     polycrystals: tuple[Polycrystal, ...] = ()

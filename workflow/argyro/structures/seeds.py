@@ -72,11 +72,25 @@ def build_seeds(material: Material, settings: StructuresConfig, *, seed: int) ->
         _rattle(atoms, material, spread, seed_limits(settings), rng)
         atoms.info["seed_index"] = index
         structures.append(atoms)
-    return [*structures, *_contacts(structures, material, seed, seeds.contacts)]
+    return with_contacts(structures, material, seed, seeds.contacts)
+
+
+def with_contacts(structures: Sequence[Atoms], material: Material, seed: int, count: int) -> list[Atoms]:
+    """Structures and, after them, copies of the first, and of them again, with two atoms that have moved together.
+
+    Args:
+        structures: Seeds with ``seed_index`` in ``info``.
+        material: Of them.
+        seed: Of all that is random.
+        count: How many copies.
+
+    Raises:
+        StructureError: there is no room for so many.
+    """
+    return [*structures, *_contacts(structures, material, seed, count)]
 
 
 def _contacts(structures: Sequence[Atoms], material: Material, seed: int, count: int) -> list[Atoms]:
-    """Copies of the first structures, and of them again, in each of which two atoms have moved together."""
     contacts: list[Atoms] = []
     rng = np.random.default_rng(seed_for(seed, "pairs"))
     pairs = _pairs_with_movable(structures, material) if count else []
