@@ -101,7 +101,7 @@ class Campaign:
 
     def labels(self) -> dict[str, tuple[int, int]]:
         """Inode and time of every stored label: a new calculation changes both."""
-        return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in self.folder.glob("labels/*.extxyz")}
+        return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in self.folder.glob("labels/[!.]*.extxyz")}
 
     def potential(self) -> bytes:
         """The final potential."""
