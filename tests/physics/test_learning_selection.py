@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.neighborlist import neighbor_list
 
 import mtpcore
 from argyro.config.labels import GatesConfig
-from argyro.config.learning import BoundaryConfig, CarvingConfig, ExplorationConfig, LearningConfig, Rung
+from argyro.config.learning import BoundaryConfig, CarvingConfig, ExplorationConfig, FitConfig, LearningConfig, Rung
 from argyro.config.materials import Material
 from argyro.config.structures import Boundary, DistanceLimits, SeedsConfig, StructuresConfig
 from argyro.learning.boundary import training_cell
 from argyro.learning.candidates import make_candidates
-from argyro.learning.carve import CarveRejectedError
+from argyro.learning.carve import CarvedCell, CarveRejectedError
 from argyro.learning.explore import Start, explore
 from argyro.learning.fitters import with_active_set
 from argyro.learning.samplers import Sampler
@@ -142,12 +143,12 @@ def test_run_into_the_unknown_ends_early_and_keeps_what_it_met(potential: mtpcor
         [Start(sampler, atoms, tmp_path / "run", 1)],
         PotentialFile(path, tuple(SPECIES)),
         Rung(level=6, duration_ps=2.0),
-        ExplorationConfig(max_snapshots=4, grade_every=2),
+        ExplorationConfig(max_snapshots=1, grade_every=2),
         mode="local",
         mobile="Li",
     )
     assert record.broke
-    assert 0 < len(snapshots) == record.handed_on <= 4 <= record.found + 4
+    assert record.found > record.handed_on == len(snapshots) == 1
     assert all(snapshot.info["largest_grade"] > 1.4 for snapshot in snapshots)
     assert snapshots[0].info["sampler"] == 3
     assert snapshots[0].info["material"] == MATERIAL.id
@@ -161,23 +162,47 @@ def test_forces_in_carved_cells_pass_the_gate_of_labels(bicrystal: Atoms) -> Non
         assert largest_force(cell.atoms, teacher) < GatesConfig().max_force_eV_per_angstrom
 
 
+def neighbours(atoms: Atoms, cutoff: float) -> list[tuple[list[int], np.ndarray]]:
+    """Of every atom: numbers of its neighbours' elements, and where they are from it, in an order of their own."""
+    first, second, vectors = neighbor_list("ijD", atoms, cutoff)
+    order = np.lexsort([*np.round(vectors.T, 6), first])
+    parts = np.split(order, np.cumsum(np.bincount(first, minlength=len(atoms)))[:-1])
+    return [(atoms.numbers[second[part]].tolist(), vectors[part]) for part in parts]
+
+
+def too_close_by_carving(cell: CarvedCell, limits: DistanceLimits) -> int:
+    """How many pairs are closer than the limits, but for those of the core that are as close in the source."""
+    first, second, distance = neighbor_list("ijd", cell.atoms, 3.0)
+    symbols, places = cell.atoms.get_chemical_symbols(), cell.atoms.positions
+    allowed = [limits.between(symbols[i], symbols[j]) for i, j in zip(first, second, strict=True)]
+    across = np.linalg.norm(places[first] - places[second], axis=1) > distance + 1e-6
+    carved = ~cell.core[first] | ~cell.core[second] | across
+    return int(((distance < np.array(allowed)) & carved).sum()) // 2
+
+
 @pytest.mark.long
 def test_every_atom_of_a_disordered_boundary_gives_a_sound_cell_or_a_reason() -> None:
     atoms = build_bicrystal(MATERIAL, BOUNDARY, min_grain_angstrom=40, limits=LIMITS, seed=2)
     rng = np.random.default_rng(2)
     atoms.positions += 0.1 * rng.normal(size=(len(atoms), 3))
+    in_source, settings = neighbours(atoms, FitConfig().max_dist_angstrom), BoundaryConfig()
+    teacher = MTP(ROOT / "config/reference/teacher/Cl.mtp", species=SPECIES)
     reasons = []
-    for center in rng.choice(len(atoms), 500, replace=len(atoms) < 500):
+    for center in rng.choice(len(atoms), 500, replace=False):
         try:
-            cell = training_cell(atoms, int(center), MATERIAL, CarvingConfig(), BoundaryConfig(), LIMITS)
+            cell = training_cell(atoms, int(center), MATERIAL, CarvingConfig(), settings, LIMITS, teacher)
         except CarveRejectedError as error:
             reasons.append(error.reason)
             continue
-        report = validate(cell.atoms, MATERIAL, LIMITS.scaled(0.75))
+        report = validate(cell.atoms, MATERIAL, LIMITS)
         assert report.formula_units == cell.formula_units
         assert report.charge == 0
         assert report.rigid_units["PS4"]["broken"] <= cell.broken_units
+        assert too_close_by_carving(cell, LIMITS.scaled(settings.limits_factor)) == 0
         assert min(d for d in report.smallest_distances_angstrom.values() if d is not None) >= 1.6
+        elements, places = neighbours(cell.atoms, FitConfig().max_dist_angstrom)[cell.center]
+        assert elements == in_source[center][0]
+        np.testing.assert_allclose(places, in_source[center][1], rtol=0, atol=1e-12)
     assert len(reasons) < 0.1 * 500, reasons
 
 

@@ -199,11 +199,42 @@ def test_rejections_name_their_reason(hot_bulk: Atoms) -> None:
     with pytest.raises(CarveRejectedError, match="no number of formula units") as composition:
         carve(without_halides, 0, MATERIAL, CarvingConfig())
     assert composition.value.reason == "composition"
-    with pytest.raises(CarveRejectedError) as density:
-        carve(hot_bulk, 0, MATERIAL, CarvingConfig(density_ratio=0, min_density_ratio=1.0, max_density_ratio=1.0))
-    assert density.value.reason in {"density", "distance", "intrusion"}
     with pytest.raises(StructureError, match="no atom 9999"):
         carve(hot_bulk, 9999, MATERIAL, CarvingConfig())
+
+
+def most_at_source_density(source: Atoms, edge: float, **density: float) -> tuple[CarvingConfig, int]:
+    """Settings of one edge at which no cell is denser than the source, and how many atoms the densest has."""
+    formula_units = int(len(source) / source.get_volume() * edge**3 / 13)  # Li6PS5Cl has 13 atoms
+    settings = {"density_ratio": 0.0, "max_density_ratio": 1.0} | density
+    return CarvingConfig(edge_angstrom=edge, edge_max_angstrom=edge, **settings), 13 * formula_units
+
+
+def test_cells_are_rejected_below_the_smallest_density_and_not_above_it(hot_bulk: Atoms) -> None:
+    density = len(hot_bulk) / hot_bulk.get_volume()
+    _, atoms = most_at_source_density(hot_bulk, 14.0)
+    ratio = atoms / 14.0**3 / density
+    allowed, _ = most_at_source_density(hot_bulk, 14.0, min_density_ratio=ratio - 0.005)
+    refused, _ = most_at_source_density(hot_bulk, 14.0, min_density_ratio=ratio + 0.005)
+    assert carve(hot_bulk, 0, MATERIAL, allowed).density_ratio == pytest.approx(ratio)
+    with pytest.raises(CarveRejectedError, match=f"{ratio:.2f} of the source's density") as rejection:
+        carve(hot_bulk, 0, MATERIAL, refused)
+    assert rejection.value.reason == "density"
+
+
+def test_edge_is_shortened_to_the_density_asked_for(hot_bulk: Atoms) -> None:
+    settings, atoms = most_at_source_density(hot_bulk, 14.0, density_ratio=0.98)
+    edge = np.cbrt(atoms * hot_bulk.get_volume() / len(hot_bulk) / 0.98)
+    assert edge < 13.95
+    assert carve(hot_bulk, 0, MATERIAL, settings).edge == pytest.approx(edge)
+    assert carve(hot_bulk, 0, MATERIAL, settings).density_ratio == pytest.approx(0.98)
+
+
+def test_edge_is_never_shortened_so_far_that_images_of_the_core_meet(hot_bulk: Atoms) -> None:
+    """Two cores of 5 angstrom and a margin of 1 take 11; the density alone would ask for less."""
+    settings, atoms = most_at_source_density(hot_bulk, 11.05, density_ratio=0.95)
+    assert np.cbrt(atoms * hot_bulk.get_volume() / len(hot_bulk) / 0.95) < 10.9
+    assert carve(hot_bulk, 250, MATERIAL, settings).edge == pytest.approx(11.0)
 
 
 def test_core_with_atoms_far_too_close_is_rejected(hot_bulk: Atoms) -> None:

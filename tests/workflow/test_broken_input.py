@@ -1,12 +1,15 @@
 """Broken configurations and structure files: one clear message each, a failure, and no job."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ase.build import bulk
 
 import mtpcore
+from argyro.campaign.inputs import check_inputs
 from argyro.campaign.run import main
 from argyro.common.extxyz import write_structures
 from argyro.config.generate import SCHEMA_FILE, default_yaml, schema_json
@@ -267,6 +270,45 @@ def test_missing_package_is_said_before_any_job(
     monkeypatch.setattr("argyro.campaign.inputs.find_spec", lambda _name: None)
     assert main(["--config", f"labels.backend={backend}", "-n"]) == 2
     assert f"not installed; run: scripts/run --with {extra}" in capsys.readouterr().err
+
+
+OTHER_LEVELS = {
+    "cutoff of GPAW": ("gpaw", "fast", {}),
+    "k-points of GPAW": ("gpaw", "paper", {"cutoff_eV": 350.0}),
+    "cutoff of CP2K": ("cp2k", "paper", {}),
+}
+SAME_LEVEL = {
+    "no other protocol": ("gpaw", "moderate", {}),
+    "tolerances of GPAW": ("gpaw", "fast", {"cutoff_eV": 350.0}),
+    "k-points and cutoff of GPAW set": ("gpaw", "paper", {"cutoff_eV": 400.0, "kpoints": [1, 1, 1]}),
+    "cutoff of CP2K set": ("cp2k", "paper", {"cutoff_eV": 8200.0}),
+    "accuracy of tblite": ("tblite", "paper", {}),
+}
+
+
+def words_of_protocols(backend: str, protocol: str, own: dict[str, Any]) -> list[str]:
+    """Settings of a ladder whose second level has labels by a protocol, the seeds by the protocol moderate."""
+    return [
+        f"labels={{backend: {backend}, protocol: moderate, {backend}: {json.dumps(own)}}}",
+        f"learning.ladder=[{{level: 6}}, {{level: 8, label_protocol: {protocol}}}]",
+    ]
+
+
+@pytest.mark.parametrize("name", OTHER_LEVELS)
+def test_labels_that_cannot_be_fitted_together_are_refused_before_any_is_paid(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend, protocol, own = OTHER_LEVELS[name]
+    assert main(["-n", "--config", *words_of_protocols(backend, protocol, own)]) == 2
+    message = capsys.readouterr().err
+    assert f"level 8 has label_protocol {protocol}, which for labels.backend {backend} is PBE/" in message
+    assert "leave label_protocol out" in message
+
+
+@pytest.mark.parametrize("name", SAME_LEVEL)
+def test_protocols_of_one_level_of_theory_may_differ(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("argyro.campaign.inputs.find_spec", lambda _name: True)
+    check_inputs(load_files(None, words_of_protocols(*SAME_LEVEL[name])))
 
 
 def test_default_file_and_schema_are_those_of_the_models() -> None:

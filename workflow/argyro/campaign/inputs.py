@@ -10,6 +10,7 @@ from argyro.config.materials import Material
 from argyro.config.model import Config
 from argyro.config.structures import StructuresConfig
 from argyro.continuum.pairs import read_pairs, read_samples
+from argyro.labels.backends import level_of_protocol
 from argyro.labels.collect import read_labelled, require_one_level
 from argyro.structures import cif
 
@@ -18,12 +19,15 @@ PACKAGES = {"gpaw": ("gpaw", "dft"), "sevennet": ("sevenn", "teacher")}
 
 
 def check_inputs(config: Config) -> None:
-    """Read all files that a configuration names, and see that the backend's package is here.
+    """Read all files that a configuration names, and see that labels fit together and the backend's package is here.
 
     Raises:
-        ConfigError: a file cannot be used; the message names the key, the file and what is wrong.
+        ConfigError: a file cannot be used, or labels cannot be fitted together; the message names the key and what is
+            wrong.
         MissingDependencyError: the package is not installed; the message says how to get it.
     """
+    if config.learning.mode != "given":
+        _check_protocols(config)
     package, extra = PACKAGES.get(config.labels.backend, ("", ""))
     if package and find_spec(package) is None:
         raise MissingDependencyError(
@@ -43,6 +47,22 @@ def check_inputs(config: Config) -> None:
     if config.labels.backend == "mtp":
         for system, path in config.labels.mtp.potentials.items():
             _check_teacher(system, path)
+
+
+def _check_protocols(config: Config) -> None:
+    """See that the labels of all levels can be fitted together with those of the seeds, before any is paid."""
+    labels = config.labels
+    of_seeds = level_of_protocol(labels)
+    for rung in config.learning.ladder:
+        protocol = rung.label_protocol or labels.protocol
+        own = level_of_protocol(labels.model_copy(update={"protocol": protocol}))
+        if own != of_seeds:
+            raise ConfigError(
+                f"learning.ladder: level {rung.level} has label_protocol {protocol}, which for labels.backend "
+                f"{labels.backend} is {own}; the seeds, by labels.protocol {labels.protocol}, are {of_seeds}, and such "
+                f"labels cannot be fitted together: leave label_protocol out, or set what differs (cutoff, k-points) "
+                f"in labels.{labels.backend} for both"
+            )
 
 
 def _check_cif(material: Material, path: Path, structures: StructuresConfig) -> None:

@@ -46,7 +46,7 @@ class Rung(Section):
     """What happens where the round limit is hit, or runs break and nothing can be selected: the campaign stops, or goes
     on with the next level."""
     label_protocol: ProtocolName | None = None
-    """Protocol of the labels; null: labels.protocol."""
+    """Protocol of the labels; null: labels.protocol. Cutoff and k-points must be the same."""
 
     @model_validator(mode="after")
     def _grades_are_ordered(self) -> Self:
@@ -244,7 +244,8 @@ class LearningConfig(Section):
     select_grade, stop_grade, accept_grade, max_labels, max_rounds, on_limit and label_protocol."""
     snapshots: tuple[InputFile, ...] = ()
     """Structures (extxyz) that potentials are to know, judged with what the first round of the last level meets: copies
-    of dynamics/snapshots/SYSTEM.extxyz of this or another campaign, or others that name their material."""
+    of dynamics/snapshots/SYSTEM.extxyz of this or another campaign, or others that name their material. Not with an
+    outer stop."""
     max_failed_fraction: Fraction = 0.5
     """If more of a round's structures get no usable label, the campaign stops and shows which and why."""
     exploration: ExplorationConfig = ExplorationConfig()
@@ -291,6 +292,15 @@ class LearningConfig(Section):
     def _given_potentials_are_given(self) -> Self:
         if (self.mode == "given") != bool(self.potentials):
             raise ValueError("mode 'given' needs potentials, a file for each chemical system, and no other mode does")
+        return self
+
+    @model_validator(mode="after")
+    def _snapshots_are_reached(self) -> Self:
+        if self.snapshots and (self.outer_stop.diffusivity_of or self.outer_stop.energy_of):
+            raise ValueError(
+                "snapshots are learned in the last level, and outer_stop may end the ladder before it: set either "
+                "snapshots, or outer_stop.diffusivity_of and outer_stop.energy_of"
+            )
         return self
 
     @property

@@ -11,7 +11,7 @@ COLUMNS = [
     "system", "repeat", "level", "round", "labels_accepted", "largest_grade_explored", "grade_after_p100",
     "force_rmse_training_eV_per_angstrom", "force_rmse_holdout_eV_per_angstrom",
 ]  # fmt: skip
-ROWS = ("labels in all", "largest grade met", "force RMSE (eV/$\\mathrm{\\AA}$)")
+ROWS = ("labels beyond the seeds", "largest grade met", "force RMSE (eV/$\\mathrm{\\AA}$)")
 
 
 def learning_data(ledger: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from ase.units import _e
 from argyro.common.errors import DynamicsError
 from argyro.config.learning import OuterStopConfig
 from argyro.md.lammps import PotentialFile
-from argyro.md.relax import RelaxSettings, relax
+from argyro.md.relax import RelaxSettings, relax, require_converged
 from argyro.md.run import run_md
 from argyro.md.settings import Coupling, Ensemble, RunSettings, Stream
 
@@ -133,7 +133,8 @@ def probe_boundary(name: str, bicrystal: Atoms, bulk: Atoms, potential: Potentia
     cells: tuple[tuple[Atoms, Coupling], ...] = ((bicrystal, "anisotropic"), (bulk, "isotropic"))
     for atoms, cell in cells:
         try:
-            relaxed = relax(atoms, potential, folder, RelaxSettings(cell=cell, force_tolerance=0.01))
+            settings = RelaxSettings(cell=cell, force_tolerance=0.01)
+            relaxed = require_converged(relax(atoms, potential, folder, settings), name)
         except DynamicsError as error:
             return Probe(name, "boundary_energy_J_per_m2", None, message=str(error))
         energies.append(relaxed.energy / len(atoms))

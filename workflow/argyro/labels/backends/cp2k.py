@@ -111,12 +111,12 @@ class Cp2kBackend:
         self.settings: dict[str, Any] = {
             "backend": "cp2k",
             "xc": "PBE",
-            "cutoff_eV": own.cutoff_eV or CUTOFF_EV[config.protocol],
+            "cutoff_eV": _cutoff(config),
             "relative_cutoff_eV": own.relative_cutoff_eV or RELATIVE_CUTOFF_EV,
             "scf_tolerance": own.scf_tolerance or SCF_TOLERANCE[config.protocol],
             "basis": "DZVP-MOLOPT-SR-GTH",
         }
-        self.level_of_theory = f"PBE/CP2K/DZVP-MOLOPT-SR-GTH/{self.settings['cutoff_eV']:.0f}eV"
+        self.level_of_theory = level_of_theory(config)
 
     def calculate(self, atoms: Atoms, rung: int) -> Calculation:
         """See `Backend`."""
@@ -214,6 +214,15 @@ def _stress(text: str) -> FloatArray | None:
 
 def _numbers(row: FloatArray) -> str:
     return " ".join(f"{value:.15g}" for value in row)
+
+
+def level_of_theory(config: LabelsConfig) -> str:
+    """What labels must share to be fitted together."""
+    return f"PBE/CP2K/DZVP-MOLOPT-SR-GTH/{_cutoff(config):.0f}eV"
+
+
+def _cutoff(config: LabelsConfig) -> float:
+    return config.cp2k.cutoff_eV or CUTOFF_EV[config.protocol]
 
 
 def open_backend(config: LabelsConfig) -> Cp2kBackend:

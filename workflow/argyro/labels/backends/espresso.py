@@ -47,7 +47,7 @@ class EspressoBackend:
         self._files = find_pseudopotentials(self._folder)
         waves = self._waves = PlaneWaves.chosen(config, own, PROTOCOLS)
         self.settings = waves.settings("espresso")
-        self.level_of_theory = f"PBE/QE/PW{waves.cutoff_eV:.0f}/{waves.mesh}/FD{waves.smearing_eV:g}"
+        self.level_of_theory = level_of_theory(config)
         self.pseudopotentials = {element: sha256_of_file(file) for element, file in self._files.items()}
         self.code_version = f"pw.x {_version(own.command)}"
 
@@ -136,6 +136,12 @@ def parse_output(text: str) -> Calculation:
     entropy = re.search(r"smearing contrib\. \(-TS\)\s*=\s*(-?\d+\.\d+) Ry", text)
     half = float(entropy.group(1)) * Rydberg / 2 if entropy else 0.0
     return Calculation(float(energy), np.asarray(forces), np.asarray(stress), float(energy) - half, int(steps.group(1)))
+
+
+def level_of_theory(config: LabelsConfig) -> str:
+    """What labels must share to be fitted together."""
+    waves = PlaneWaves.chosen(config, config.espresso, PROTOCOLS)
+    return f"PBE/QE/PW{waves.cutoff_eV:.0f}/{waves.mesh}/FD{waves.smearing_eV:g}"
 
 
 def open_backend(config: LabelsConfig) -> EspressoBackend:

@@ -42,7 +42,7 @@ class GpawBackend:
             ) from None
         waves = self._waves = PlaneWaves.chosen(config, config.gpaw, PROTOCOLS)
         self.settings = waves.settings("gpaw")
-        self.level_of_theory = f"PBE/GPAW/PW{waves.cutoff_eV:g}/{waves.mesh}/FD{waves.smearing_eV:g}"
+        self.level_of_theory = level_of_theory(config)
         self.pseudopotentials = _dataset_hashes(use_datasets())
 
     def calculate(self, atoms: Atoms, rung: int) -> Calculation:
@@ -99,6 +99,12 @@ def _dataset_hashes(folders: list[Path]) -> dict[str, str]:
         if file.name.split(".")[1] == "PBE"
     }
     return {element: sha256_of_file(file) for element, file in sorted(files.items())}
+
+
+def level_of_theory(config: LabelsConfig) -> str:
+    """What labels must share to be fitted together."""
+    waves = PlaneWaves.chosen(config, config.gpaw, PROTOCOLS)
+    return f"PBE/GPAW/PW{waves.cutoff_eV:g}/{waves.mesh}/FD{waves.smearing_eV:g}"
 
 
 def open_backend(config: LabelsConfig) -> GpawBackend:

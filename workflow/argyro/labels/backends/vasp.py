@@ -45,7 +45,7 @@ class VaspBackend:
         self._command, self._folder, self._datasets = own.command, own.potentials, own.datasets
         waves = PlaneWaves.chosen(config, own, PROTOCOLS)
         self.settings = waves.settings("vasp") | {"datasets": dict(sorted(own.datasets.items()))}
-        self.level_of_theory = f"PBE/VASP/PW{waves.cutoff_eV:g}/{waves.mesh}/G{waves.smearing_eV:g}"
+        self.level_of_theory = level_of_theory(config)
         self.pseudopotentials = {
             path.parent.name.partition("_")[0]: sha256_of_file(path)
             for path in sorted(self._folder.glob("*/POTCAR"))
@@ -165,6 +165,12 @@ def _array(calculation: ET.Element, name: str) -> FloatArray:
     if not rows:
         raise ValueError(f"no {name}")
     return np.array([[float(word) for word in re.split(r"\s+", (row.text or "").strip())] for row in rows])
+
+
+def level_of_theory(config: LabelsConfig) -> str:
+    """What labels must share to be fitted together."""
+    waves = PlaneWaves.chosen(config, config.vasp, PROTOCOLS)
+    return f"PBE/VASP/PW{waves.cutoff_eV:g}/{waves.mesh}/G{waves.smearing_eV:g}"
 
 
 def open_backend(config: LabelsConfig) -> VaspBackend:
