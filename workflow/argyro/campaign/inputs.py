@@ -28,12 +28,7 @@ def check_inputs(config: Config) -> None:
     """
     if config.learning.mode != "given":
         _check_protocols(config)
-    package, extra = PACKAGES.get(config.labels.backend, ("", ""))
-    if package and find_spec(package) is None:
-        raise MissingDependencyError(
-            f"labels.backend {config.labels.backend} needs the package {package}, which is not installed; run: "
-            f"scripts/run --with {extra}"
-        )
+    _check_package(config.labels.backend)
     for material in config.materials:
         if material.cif is not None:
             _check_cif(material, material.cif, config.structures)
@@ -47,6 +42,15 @@ def check_inputs(config: Config) -> None:
     if config.labels.backend == "mtp":
         for system, path in config.labels.mtp.potentials.items():
             _check_teacher(system, path)
+
+
+def _check_package(backend: str) -> None:
+    package, extra = PACKAGES.get(backend, ("", ""))
+    if package and find_spec(package) is None:
+        raise MissingDependencyError(
+            f"labels.backend {backend} needs the package {package}, which is not installed; run: scripts/run --with "
+            f"{extra}"
+        )
 
 
 def _check_protocols(config: Config) -> None:
