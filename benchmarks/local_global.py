@@ -280,7 +280,7 @@ def _row(cells: Sequence[object]) -> str:
 
 
 def _comparison(outcomes: Sequence[Outcome]) -> list[str]:
-    """Ratios of the repeats that were climbed in both modes, and of their means."""
+    """Ratios of the repeats that were climbed in both modes, of their means, and of the means of all ladders."""
     local, whole = ({own.repeat: own for own in outcomes if own.mode == mode} for mode in ("local", "global"))
     both = sorted(local.keys() & whole.keys())
     if not both:
@@ -288,8 +288,11 @@ def _comparison(outcomes: Sequence[Outcome]) -> list[str]:
     lines = ["Global over local; of force errors, local over global:", ""]
     names = ["repeat", "labels, seeds included", "labelled atoms", "label cost", "force error"]
     lines += [_row(names), _row(["---"] * len(names))]
-    for name, chosen in [*((str(repeat), [repeat]) for repeat in both), ("ratio of means", both)]:
-        pair = [local[repeat] for repeat in chosen], [whole[repeat] for repeat in chosen]
+    rows = [(str(repeat), [local[repeat]], [whole[repeat]]) for repeat in both]
+    rows.append(("ratio of means", [local[repeat] for repeat in both], [whole[repeat] for repeat in both]))
+    if len(local) != len(whole):
+        rows.append(("ratio of means of all ladders", list(local.values()), list(whole.values())))
+    for name, *pair in rows:
         labels, atoms, cost, error = (
             _ratio(*pair, value)
             for value in (
@@ -311,7 +314,8 @@ def _ratio(local: Sequence[Outcome], whole: Sequence[Outcome], value: Callable[[
 def main() -> None:
     """Climb all ladders and write the table."""
     parser = argparse.ArgumentParser(description="Local against global active learning.")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="ladders in each mode")
+    parser.add_argument("--local-repeats", type=int, default=0, help="in local mode, if more: each takes a minute")
     parser.add_argument("--levels", type=int, nargs="+", default=[6, 8, 10])
     parser.add_argument("--max-rounds", type=int, default=30)
     parser.add_argument("--modes", nargs="+", default=["local", "global"], choices=["local", "global"])
@@ -323,8 +327,8 @@ def main() -> None:
     outcomes = []
     with tempfile.TemporaryDirectory() as scratch:
         frames = test_frames(backend, Path(scratch))
-        for repeat in range(options.repeats):
-            for mode in options.modes:
+        for repeat in range(max(options.repeats, options.local_repeats)):
+            for mode in options.modes if repeat < options.repeats else ["local"]:
                 own = settings(mode, options.levels, options.max_rounds)
                 same = sha256_of_json([own.model_dump(mode="json"), seeds_settings().model_dump(mode="json")])
                 climbed = options.folder / f"{mode}-{repeat}-{same[:12]}.json"
