@@ -22,7 +22,7 @@ from argyro.figures.contrast_map import contrast_map_data, draw_contrast_map
 from argyro.figures.crossover import crossover_data, draw_crossover
 from argyro.figures.forces import draw_forces, forces_data
 from argyro.figures.grain_size import draw_grain_size, grain_size_data
-from argyro.figures.learning import draw_learning, learning_data
+from argyro.figures.learning import draw_learning, learning_data, modes_data
 from argyro.figures.microstructure import Picture, draw_microstructure, microstructure_data, orientation_colors
 from argyro.figures.profile import boundary_heights, draw_profile, profile_data
 from argyro.figures.style import save_figure
@@ -127,6 +127,26 @@ def test_labels_add_up_through_all_levels_of_each_repeat() -> None:
     assert first.to_numpy().tolist() == [[6, 1, 10], [6, 2, 15], [8, 3, 17]]
     assert data[data["repeat"] == 1]["labels"].tolist() == [7, 8]
     assert len(draw_learning(data).axes) == 3
+
+
+def test_modes_of_learning_stand_beside_each_other() -> None:
+    error = "force_rmse_boundary_eV_per_angstrom"
+    ends = pd.DataFrame(
+        {
+            "mode": ["global", "local", "global", "local"],
+            "repeat": [0, 0, 1, 1],
+            "level": 6,
+            "labels": [200, 50, 300, 70],
+            "label_cost": [9000, 500, 7000, 900],
+            error: [0.08, 0.10, 0.07, 0.11],
+        }
+    )
+    ledger = pd.DataFrame({"system": ["LiPSCl"] * 2, "repeat": 0, "level": 6, "round": [0, 1], "labels_accepted": 9})
+    panels = draw_learning(learning_data(ledger), modes_data(ends)).axes[1::2]
+    drawn = [[list(line.get_ydata()) for line in axes.lines] for axes in panels]
+    assert drawn[0] == [[50, 70], [60, 60], [200, 300], [250, 250]]
+    assert drawn[1] == [[500, 900], [700, 700], [9000, 7000], [8000, 8000]]
+    np.testing.assert_allclose(drawn[2], [[0.10, 0.11], [0.105, 0.105], [0.08, 0.07], [0.075, 0.075]])
 
 
 def test_only_the_best_candidate_of_a_boundary_is_shown() -> None:

@@ -1,5 +1,6 @@
 # Figures from tables only, each as PDF, PNG and the CSV of what it shows.
 PUBLISHED = str(ROOT / "config/reference/published_diffusivity.csv")
+MODES = str(ROOT / "config/reference/local_global.csv")
 EXPERIMENTS = str(ROOT / "config/reference/experiments.csv")
 
 
@@ -39,7 +40,8 @@ rule draw_arrhenius:
 
 rule draw_learning:
     input:
-        of_tables("learning/ledger.parquet"),
+        ledger=of_tables("learning/ledger.parquet"),
+        modes=[MODES] if settings.figures.modes else [],
     output:
         pdf="figures/learning.pdf",
         png=report(

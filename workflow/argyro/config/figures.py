@@ -16,5 +16,7 @@ class FiguresConfig(Section):
     """Show published values beside those of the campaign."""
     experiments: bool = True
     """Show experimental values beside those of the campaign."""
+    modes: bool = True
+    """Show beside a campaign's learning what local and global learning needed for the same bicrystal."""
     dpi: PositiveInt = Field(default=200)
     """Resolution of the PNG files."""
