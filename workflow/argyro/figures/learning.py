@@ -73,10 +73,11 @@ def _draw_modes(panels: list[Axes], modes: pd.DataFrame) -> None:
     for axes, name, label in zip(panels, MODE_COLUMNS[3:], MODE_ROWS, strict=True):
         for place, mode in enumerate(MODES):
             values = modes.loc[modes["mode"] == mode, name]
-            axes.plot(np.full(len(values), place), values, MARKERS[place], color=COLORS[4], mfc="none")
-            axes.plot([place - 0.2, place + 0.2], [values.mean()] * 2, color=COLORS[4])
+            axes.plot(np.full(len(values), place), values, MARKERS[place], color=COLORS[5], mfc="none")
+            axes.plot([place - 0.2, place + 0.2], [values.mean()] * 2, color=COLORS[5])
         axes.set_xticks(range(len(MODES)), MODES)
         axes.set_xlim(-0.6, len(MODES) - 0.4)
+        axes.margins(y=0.1)
         axes.set_ylim(bottom=0)
         axes.set_ylabel(label)
 
@@ -88,7 +89,7 @@ def _draw_column(panels: list[Axes], data: pd.DataFrame) -> None:
     lines = (
         (0, "labels", COLORS[0], "labels"),
         (1, "largest_grade_explored", COLORS[1], "grade met while exploring"),
-        (1, "grade_after_p100", COLORS[4], "of the same after the fit to what it led to"),
+        (1, "grade_after_p100", COLORS[4], "of the same snapshots after the next fit"),
         (2, "force_rmse_training_eV_per_angstrom", COLORS[2], "error on the training set"),
         (2, "force_rmse_holdout_eV_per_angstrom", COLORS[3], "error on held-out seeds"),
     )
