@@ -16,7 +16,7 @@ from argyro.structures.bulk import build_bulk
 from argyro.transport.distribution import density_map, radial_distribution, write_density_cube
 from argyro.transport.hops import cage_centers, hop_counts, join_hops, places_of, settled_places
 from argyro.transport.published import single_origin_diffusivity
-from argyro.transport.table import arrhenius_table, with_arrangements, with_mixtures
+from argyro.transport.table import FITTED, arrhenius_table, with_arrangements, with_mixtures
 
 CHLORIDE = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
 CELL = np.eye(3) * 10.0
@@ -132,9 +132,10 @@ def test_line_of_fewer_than_three_temperatures_says_so_and_has_no_value_at_room_
     table = pd.DataFrame(rows("bulk", "a-bulk", {700: 1e-5, 850: 2e-5}))
     (row,) = arrhenius_table(table, 300.0, 1).to_dict("records")
     assert row["status"].startswith("not resolved: diffusivities at 2 temperatures")
-    assert "D_extrapolated_cm2_per_s" not in row
+    assert np.isnan([row[name] for name in FITTED]).all()
     table = pd.DataFrame(rows("bulk", "a-bulk", {600: 1e-5, 700: 2e-5, 850: 4e-5}))
-    (row,) = arrhenius_table(table, 300.0, 1).to_dict("records")
+    unresolved, (row,) = set(row), arrhenius_table(table, 300.0, 1).to_dict("records")
+    assert set(row) == unresolved, "a table has the same columns whether or not any of its lines was fitted"
     assert row["D_extrapolated_cm2_per_s_lo95"] < row["D_extrapolated_cm2_per_s"] < 1e-5
 
 

@@ -25,6 +25,14 @@ FAMILY = [
 ]
 """What diffusivities of one Arrhenius line have in common; arrangements, candidates and potentials differ."""
 LINES = {"tracer", "regions", "mixture", "collective"}  # methods that are fitted
+FITTED = [
+    "curvature", "bic_gain_of_two", "activation_energy_eV", "activation_energy_error_eV", "activation_energy_eV_lo68",
+    "activation_energy_eV_hi68", "activation_energy_eV_lo95", "activation_energy_eV_hi95", "ln_D0_cm2_per_s",
+    "ln_D0_error", "correlation", "group_scatter", "fit_probability", "extrapolation_K", "D_extrapolated_cm2_per_s",
+    "D_extrapolated_cm2_per_s_lo68", "D_extrapolated_cm2_per_s_hi68", "D_extrapolated_cm2_per_s_lo95",
+    "D_extrapolated_cm2_per_s_hi95",
+]  # fmt: skip
+"""What a line has that was fitted; nothing there for one that was not."""
 NUMBERS = [
     "D_cm2_per_s", "D_error_cm2_per_s", "D_cm2_per_s_lo68", "D_cm2_per_s_hi68", "D_cm2_per_s_lo95", "D_cm2_per_s_hi95",
     "D_cm2_per_s_upper95", "conductivity_mS_per_cm", "haven_ratio", "width_angstrom", "z_angstrom",
@@ -129,12 +137,13 @@ def arrhenius_table(table: pd.DataFrame, extrapolation_K: float, seed: int) -> p
         seed: Of the samples.
     """
     chosen = table[table["method"].isin(LINES)]
-    return pd.DataFrame(
+    lines = pd.DataFrame(
         [
             dict(zip(FAMILY, key, strict=True)) | _line(group, extrapolation_K, seed)
             for key, group in chosen.groupby(FAMILY, dropna=False, sort=True)
         ]
     )
+    return lines.assign(**{name: np.nan for name in FITTED if name not in lines})  # where no line at all was fitted
 
 
 def _line(group: pd.DataFrame, extrapolation_K: float, seed: int) -> Row:
