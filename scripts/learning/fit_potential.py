@@ -11,6 +11,7 @@ from argyro.config.learning import LearningConfig, Rung
 from argyro.labels.backends import open_backend
 from argyro.labels.collect import collect, require_enough, require_one_level
 from argyro.labels.store import Store
+from argyro.learning.exploration import read_snapshots
 from argyro.learning.fitters import fit_round, with_active_set
 from argyro.learning.potential_file import read_potential_file, write_potential
 from argyro.learning.stopwatch import stopwatch
@@ -22,9 +23,7 @@ with job(snakemake.log[0]):
     params, before, output = snakemake.params, snakemake.input.get("before"), Path(snakemake.output.potential)
     rung, settings = Rung.model_validate(params.rung), LearningConfig.model_validate(params.learning)
     seeds = [atoms for file in snakemake.input.seeds for atoms in read_structures(Path(file))]
-    snapshots = [
-        s for f in snakemake.input.get("snapshots", []) if Path(f).stat().st_size for s in read_structures(Path(f))
-    ]
+    snapshots = read_snapshots(map(Path, snakemake.input.get("snapshots", [])))
     training, holdout = split_seeds(
         seeds_of_system(seeds, params.species), settings.fit.holdout_fraction, params.holdout_seed
     )

@@ -10,7 +10,7 @@ from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
 from argyro.learning.candidates import make_candidates
 from argyro.learning.decide import decide, teaches
-from argyro.learning.exploration import Exploration
+from argyro.learning.exploration import Exploration, read_snapshots
 from argyro.learning.handed_back import handed_back
 from argyro.learning.potential_file import read_potential_file
 from argyro.learning.selection import select_environments
@@ -21,7 +21,7 @@ with job(snakemake.log[0]):
     params, potential_file = snakemake.params, Path(snakemake.input.potential)
     rung, settings = Rung.model_validate(params.rung), LearningConfig.model_validate(params.learning)
     explored = [Exploration.from_dict(r) for f in snakemake.input.records for r in read_json(Path(f))["explorations"]]
-    snapshots = [s for f in snakemake.input.snapshots if Path(f).stat().st_size for s in read_structures(Path(f))]
+    snapshots = read_snapshots(map(Path, snakemake.input.snapshots))
     materials = {m["id"]: Material.model_validate(m) for m in params.materials}
     snapshots += handed_back([Path(f) for f in snakemake.input.handed_back], params.species, materials)
     with stopwatch() as watch:

@@ -21,11 +21,8 @@ from .schedule import schedule, seconds_to_the_end
 from .work import SECONDS_PER_LABEL, Work
 
 HOUR = 3600.0
-PRICED_LABELS = {
-    "label",
-    "label_candidates",
-    "sample_seeds",
-}  # if they never ran, by known seconds of their backend
+PRICED_LABELS = {"label", "label_candidates", "sample_seeds"}
+"""By seconds that are known of their backend, if they never ran."""
 HEADER = (
     *("stage      ", "    jobs", " + about", "   of all, range", "core-hours", "           (range)"),
     *("GPU-hours", "disk GB", "memory GB"),

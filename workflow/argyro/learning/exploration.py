@@ -1,7 +1,13 @@
 """How samplers fared, apart from what runs them: most jobs only read it."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from ase import Atoms
+
+from argyro.common.extxyz import read_structures
 
 from .samplers import Sampler
 
@@ -50,3 +56,8 @@ class Exploration:
         """From what `as_dict` gave."""
         own = {name: value for name, value in content.items() if name != "broke"}
         return cls(**own | {"sampler": Sampler(**content["sampler"])})
+
+
+def read_snapshots(files: Iterable[Path]) -> list[Atoms]:
+    """Snapshots that samplers handed on; a file of samplers that met nothing is empty."""
+    return [snapshot for file in files if file.stat().st_size for snapshot in read_structures(file)]
