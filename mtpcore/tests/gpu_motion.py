@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from helpers import LI6PS5CL_NUMBERS, li6ps5cl_cell, to_structure
 
 from mtpcore.gpu.motion import Motion, MotionSettings, MovingSystem, thermal_velocities
 from mtpcore.gpu.sites import Sites
@@ -50,3 +51,19 @@ def total_energies(motion: Motion, *, every: int, count: int) -> np.ndarray:
 
 def motion_of(sites: Sites, *systems: MovingSystem, **options: Any) -> Motion:
     return Motion(sites, sites.backend, systems or (argyrodite(),), settings(**options), 0)
+
+
+def settled_solid(sites: Sites) -> MovingSystem:
+    """416 atoms of Li6PS5Cl that a thermostat has kept at 300 K for 2 ps, for a potential fitted to real labels."""
+    structure = to_structure(li6ps5cl_cell(repeat=2, rattle=0.02), LI6PS5CL_NUMBERS)
+    masses, is_framework = MASSES[structure.types], structure.types != 0
+    images, velocities = np.zeros((len(masses), 3), np.int32), thermal_velocities(masses, 300.0, 1)
+    system = System(structure.types, structure.positions, structure.cell)
+    start = MovingSystem(system, masses, velocities, images, is_framework, (300.0, 300.0), 1)
+    motion = motion_of(sites, start, thermostat_time=0.05, steps=2000)
+    motion.advance(2000)
+    state = motion.state(0)
+    system = System(structure.types, state["positions"], state["cell"])
+    return MovingSystem(
+        *(system, masses, state["velocities"], state["images"].astype(np.int32), is_framework, (300.0, 300.0), 1)
+    )

@@ -8,9 +8,24 @@ import numpy as np
 import numpy.typing as npt
 from helpers import Structure, random_cell, random_potential_fields
 
-from mtpcore import ActiveSet, Engine, Potential, reference, samples, write_potential
+from mtpcore import (
+    ActiveSet,
+    Engine,
+    FitSettings,
+    Potential,
+    fit,
+    new_potential,
+    reference,
+    samples,
+    upconvert,
+    write_potential,
+)
+from mtpcore.configuration import Configuration
 
 type FloatArray = npt.NDArray[np.float64]
+
+LABELLED = Path(__file__).parent / "data/li6ps5cl_gfn1.extxyz.xz"
+LI6PS5CL_ELEMENTS = ["Li", "P", "S", "Cl"]
 
 # Central difference of eighth order: exact for polynomials up to degree eight.
 STENCIL = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
@@ -154,6 +169,16 @@ def numerical_virial(engine: Engine, structure: Structure, step: float = 1e-4) -
 def solid_potential(level: int, many_body: float = 2e-5, seed: int = 0) -> Potential:
     """A potential under which Li6PS5Cl vibrates without falling apart."""
     return samples.solid_potential(random_native(level, 4, seed), many_body)
+
+
+def fitted_solid(level: int = 8) -> Potential:
+    """Fitted to labels of GFN1-xTB at level 8 in seconds: a solid whose vibrations are those of the real one."""
+    from ase.io import read  # noqa: PLC0415  most of this is used where there is no ASE
+
+    data = [Configuration.from_atoms(atoms, LI6PS5CL_ELEMENTS) for atoms in read(LABELLED, ":")]
+    start = new_potential(8, len(LI6PS5CL_ELEMENTS), min_dist=1.4, max_dist=5.0)
+    fitted = fit(start, data, settings=FitSettings(hops=0, max_iterations=40, threads=2)).potential
+    return fitted if level == 8 else upconvert(fitted, level)
 
 
 def write_barely_unknown(path: Path, atoms: Any, species: Sequence[str], grade: float) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ase.io import read
 from helpers import LI6PS5CL_NUMBERS, Structure, li6ps5cl_cell, random_cell, to_structure
 from lammps_runs import (
     ELEMENTS,
@@ -22,16 +21,13 @@ from lammps_runs import (
     standard_form,
     succeed,
 )
-from native import CELLS, cell_of_kind, random_native
+from native import CELLS, cell_of_kind, fitted_solid, random_native
 from potential_texts import SMALL, TEMPLATE
 
-from mtpcore import Engine, FitSettings, Potential, fit, new_potential, upconvert, write_potential
-from mtpcore.configuration import Configuration
+from mtpcore import Engine, Potential, upconvert, write_potential
 
 pytestmark = needs_plugin()
 
-LABELLED = Path(__file__).parent / "data/li6ps5cl_gfn1.extxyz.xz"
-LI6PS5CL_ELEMENTS = ["Li", "P", "S", "Cl"]
 PAIR = "pair_style mtp p.mtp\npair_coeff * * "
 LISTED = "pair_style mtp p.mtp species Li P S Cl\npair_coeff * * "
 
@@ -125,10 +121,7 @@ def test_forces_do_not_depend_on_what_is_measured(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def fitted() -> Potential:
-    """Level 8, fitted to labels of GFN1-xTB in seconds: a solid whose vibrations are those of the real one."""
-    data = [Configuration.from_atoms(atoms, LI6PS5CL_ELEMENTS) for atoms in read(LABELLED, ":")]
-    start = new_potential(8, len(LI6PS5CL_ELEMENTS), min_dist=1.4, max_dist=5.0)
-    return fit(start, data, settings=FitSettings(hops=0, max_iterations=40, threads=2)).potential
+    return fitted_solid()
 
 
 def drift_per_atom(folder: Path, potential: Potential) -> float:
