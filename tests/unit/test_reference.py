@@ -28,7 +28,7 @@ from argyro.reference.fitting import configurations, fit_ladder, usable
 from argyro.reference.runs import run
 from argyro.reference.sampling import Sampler
 from argyro.structures.bulk import build_bulk
-from argyro.structures.pushed import pushed_together
+from argyro.structures.pushed import inserted, pushed_together
 from mtpcore.ase import MTP
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def labelled() -> list[Atoms]:
 
 @pytest.fixture(scope="module")
 def potential() -> mtpcore.Potential:
-    return mtpcore.read_potential(ROOT / "config/reference/teacher/Cl.mtp")
+    return mtpcore.read_potential(ROOT / "config/reference/teacher/Cl-12.mtp")
 
 
 def sampler(potential: mtpcore.Potential | None, seed: int = 1) -> Sampler:
@@ -75,8 +75,8 @@ def test_first_generation_is_rattled_and_exact_in_number_and_composition() -> No
 def test_later_generation_is_exact_in_number_and_every_attempt_is_on_record(potential: mtpcore.Potential) -> None:
     sample = sampler(potential).sample(GENERATION)
     found = counts(sample.structures)
-    assert found["bulk"] + found["hot"] == 5
-    assert (found["boundary"], found["carved"], found["contact"]) == (3, 2, 4)
+    assert sum(found.values()) == GENERATION.count
+    assert (found["carved"], found["contact"]) == (2, 4)
     assert sum(record.frames for record in sample.records) >= GENERATION.count
     assert all(record.ended for record in sample.records if record.frames == 0)
 
@@ -95,24 +95,69 @@ def test_sampled_structures_have_few_digits() -> None:
         assert np.array_equal(atoms.cell.array, atoms.cell.array.round(5))
 
 
-def test_contact_is_of_one_pair_only() -> None:
-    frame = build_bulk(MATERIALS[0], (1, 1, 1), lithium_sites="48h", limits=DistanceLimits(), seed=1)
+@pytest.fixture(scope="module")
+def frame() -> Atoms:
+    return build_bulk(MATERIALS[0], (1, 1, 1), lithium_sites="48h", limits=DistanceLimits(), seed=1)
+
+
+def moved_atom(contact: Atoms, frame: Atoms) -> int:
+    """The one that has moved."""
+    apart = np.linalg.norm(contact.get_positions(wrap=True) - frame.get_positions(wrap=True), axis=1)
+    (moved,) = np.flatnonzero(apart > 1e-6)
+    return int(moved)
+
+
+@pytest.mark.parametrize("elements", [("Li", "S"), ("Cl", "Cl"), ("P", "Li")])
+def test_contact_is_of_the_pair_asked_for_only(frame: Atoms, elements: tuple[str, str]) -> None:
     for seed in range(5):
-        contact = pushed_together(frame, 1.2, np.random.default_rng(seed))
-        moved = np.flatnonzero(
-            np.linalg.norm(contact.get_positions(wrap=True) - frame.get_positions(wrap=True), axis=1) > 1e-6
-        )
-        assert len(moved) == 1
-        radii = covalent_radii[contact.numbers] + covalent_radii[contact.numbers[moved[0]]]
-        distances = contact.get_all_distances(mic=True)[moved[0]]
-        nearest, second = np.sort(np.delete(distances / radii, moved[0]))[:2]
-        assert 0.6 <= nearest <= 0.9
-        assert distances[distances > 0].min() >= 1.2
-        assert second >= 0.85
+        contact = pushed_together(frame, elements, 1.2, np.random.default_rng(seed))
+        moved = moved_atom(contact, frame)
+        assert contact.symbols[moved] == elements[0]
+        radii = covalent_radii[contact.numbers] + covalent_radii[contact.numbers[moved]]
+        distances = contact.get_all_distances(mic=True)[moved]
+        others = np.delete(np.arange(len(contact)), moved)
+        nearest, second = others[np.argsort((distances / radii)[others])[:2]]
+        assert contact.symbols[nearest] == elements[1]
+        assert distances[nearest] <= 0.9 * radii[nearest]
+        assert distances[others].min() >= 1.2
+        assert distances[second] >= 0.85 * radii[second]
 
 
-def test_run_that_breaks_gives_its_last_moments(potential: mtpcore.Potential) -> None:
-    frame = build_bulk(MATERIALS[0], (1, 1, 1), lithium_sites="48h", limits=DistanceLimits(), seed=1)
+def test_inserted_atom_is_near_another_and_to_none_nearer_than_asked_for(frame: Atoms) -> None:
+    near = []
+    for seed in range(20):
+        contact = inserted(frame, 1.2, np.random.default_rng(seed))
+        moved = moved_atom(contact, frame)
+        distances = np.delete(contact.get_all_distances(mic=True)[moved], moved)
+        radii = np.delete(covalent_radii[contact.numbers] + covalent_radii[contact.numbers[moved]], moved)
+        assert distances.min() >= 1.2
+        near.append(int((distances < 0.9 * radii).sum()))
+    assert min(near) >= 1
+    assert max(near) > 1  # unlike pairs that are pushed together
+
+
+def test_contacts_go_through_all_pairs_of_elements() -> None:
+    sample = sampler(None).sample(GenerationConfig(bulk=5, boundary=0, carved=0, contact=15))
+    contacts = [atoms for atoms in sample.structures if atoms.info["class"] == "contact"]
+    pairs = set()
+    for contact in (c for k, c in enumerate(contacts) if k % 3 != 2):
+        radii = covalent_radii[contact.numbers]
+        closeness = contact.get_all_distances(mic=True) / (radii[:, None] + radii)
+        np.fill_diagonal(closeness, np.inf)
+        pairs |= {frozenset(contact.symbols[[i, j]]) for i, j in np.argwhere(closeness < 0.9)}
+    assert len(pairs) == 10
+
+
+def test_frames_of_a_run_that_broke_are_a_class_of_their_own(potential: mtpcore.Potential) -> None:
+    hot = Sampler(MATERIALS, SamplingConfig(run_ps=0.1, temperatures_K=(30000.0,)), DistanceLimits(),
+                  MTP(potential, SPECIES), 1)  # fmt: skip
+    with pytest.raises(StructureError, match="all runs broke"):
+        hot.sample(GenerationConfig(bulk=2, boundary=1, carved=1, contact=0))
+    sample = hot.sample(GenerationConfig(bulk=2, boundary=1, carved=0, contact=0))
+    assert counts(sample.structures) == {"broken": 3}
+
+
+def test_run_that_breaks_gives_its_last_moments(potential: mtpcore.Potential, frame: Atoms) -> None:
     found = run(frame, MTP(potential, SPECIES), 30000.0, length_ps=1.0, count=3, seed=1)
     assert found.broken
     assert found.length_ps < 1.0

@@ -7,6 +7,7 @@ it fails, the last moments before the failure are what the next potential learns
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,19 @@ from argyro.config.materials import Material
 from argyro.config.reference import GenerationConfig, SamplingConfig
 from argyro.config.structures import DistanceLimits, SeedsConfig, StructuresConfig
 from argyro.structures.bulk import build_bulk
-from argyro.structures.pushed import pushed_together
+from argyro.structures.pushed import inserted, pushed_together
 from argyro.structures.seeds import build_seeds
 from mtpcore.ase import MTP
 
 from . import cells
-from .runs import relax, run
+from .runs import Run, relax, run
 
 logger = logging.getLogger(__name__)
 type FloatArray = npt.NDArray[np.float64]
 
 DECIMALS = 5  # of positions and cells, angstrom: committed files are small
 HOT_K = 1000.0  # above it a bulk frame belongs to the class hot
+INSERTED = 3  # every so many contacts an atom is put anywhere, maybe close to several
 RATTLED = SeedsConfig(
     count=1,
     linear_strain_min=-0.03,
@@ -118,8 +120,8 @@ class Sampler:
         first = self.calculator is None
         bulk = self._rattled_bulk(wanted.bulk) if first else self._frames("bulk", wanted.bulk)
         boundary = self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", wanted.boundary)
-        carved = self._carved(boundary, wanted.carved)
-        contact = self._contacts(bulk, wanted.contact)
+        carved = self._carved(_unbroken(boundary, wanted.carved), wanted.carved)
+        contact = self._contacts(_unbroken(bulk, wanted.contact), wanted.contact)
         return Sample([*bulk, *boundary, *carved, *contact], self.records)
 
     # -- the first generation
@@ -168,7 +170,7 @@ class Sampler:
         length, count = self.settings.run_ps, self.settings.frames_per_run
         result = run(atoms, self.calculator, temperature, length_ps=length, count=count, seed=seed)
         self._record(kind, name, temperature, len(result.frames), result.broken, result.length_ps)
-        name = "hot" if kind == "bulk" and temperature > HOT_K else kind
+        name = _class_of_frames(kind, temperature, result)
         material = str(atoms.info["material"])
         return [_tagged(f, name, material, f"{kind}-{index}", temperature_K=temperature) for f in result.frames]
 
@@ -225,11 +227,18 @@ class Sampler:
         return carved
 
     def _contacts(self, frames: Sequence[Atoms], count: int) -> list[Atoms]:
+        """Frames in which two atoms are pushed together, pairs of elements in turn, or one is put anywhere."""
         contacts = []
+        pairs = list(combinations_with_replacement(self.materials[0].elements, 2))
+        closest = self.settings.contact_min_angstrom
         for index in range(count):
             rng = generator_for(self.seed, "contact", index)
             frame = frames[int(rng.integers(len(frames)))]
-            atoms = pushed_together(frame, self.settings.contact_min_angstrom, rng)
+            if index % INSERTED == INSERTED - 1:
+                atoms = inserted(frame, closest, rng)
+            else:
+                one, other = rng.permutation(pairs[(index - index // INSERTED) % len(pairs)])
+                atoms = pushed_together(frame, (str(one), str(other)), closest, rng)
             contacts.append(_tagged(atoms, "contact", str(frame.info["material"]), str(frame.info["source"])))
             self._record("contact", str(frame.info["material"]), None, 1, "")
         return contacts
@@ -240,6 +249,25 @@ class Sampler:
         self.records.append(RunRecord(kind, start, temperature, frames, ended, length_ps))
         if ended:
             logger.info("%s, %s: %s", kind, start, ended)
+
+
+def _class_of_frames(kind: str, temperature_K: float, result: Run) -> str:
+    """Frames of the last moments of a run that broke are no frames of bulk or boundaries at any temperature."""
+    if result.broken:
+        return "broken"
+    return "hot" if kind == "bulk" and temperature_K > HOT_K else kind
+
+
+def _unbroken(frames: Sequence[Atoms], wanted: int) -> list[Atoms]:
+    """Frames that others are made of.
+
+    Raises:
+        StructureError: some are wanted, and there are none.
+    """
+    found = [atoms for atoms in frames if atoms.info["class"] != "broken"]
+    if wanted and not found:
+        raise StructureError("all runs broke, and no frame is left to carve cells from or to push atoms together in")
+    return found
 
 
 def _tagged(atoms: Atoms, name: str, material: str, source: str, **more: float) -> Atoms:

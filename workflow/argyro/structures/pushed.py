@@ -12,36 +12,52 @@ from argyro.common.errors import StructureError
 
 from .neighbours import FloatArray, PeriodicPoints
 
-CONTACT = (0.6, 0.9)  # of the sum of covalent radii: closer pairs no label need know
+CONTACT = 0.9  # of the sum of covalent radii: atoms farther apart are not in contact
 THIRD_ATOM = 0.85  # the same for all other atoms near a contact
 TIGHT = 0.9  # of the nearest two of their elements, where those are closer than that
 NEIGHBOR, REACH = 1.4, 8.0  # neighbors are this many times as far as the nearest two of their elements; angstrom
 MAX_ATTEMPTS = 20  # squared: pairs that are tried
 
 
-def pushed_together(frame: Atoms, closest: float, rng: np.random.Generator) -> Atoms:
+def pushed_together(frame: Atoms, elements: tuple[str, str], closest: float, rng: np.random.Generator) -> Atoms:
     """A copy in which one atom is too close to another, and to no third one.
 
     Args:
         frame: A structure in which nothing is.
-        closest: Least distance of the two, angstrom; it is larger for large atoms.
+        elements: Of the atom that moves, and of the other.
+        closest: Least distance of the two, angstrom.
         rng: Which atoms, which direction, how close.
 
     Raises:
         StructureError: there is no room for it.
     """
-    for pair in _random_pairs(frame, rng):
-        mover, target = pair
-        radii = sum(covalent_radii[atomic_numbers[frame.symbols[k]]] for k in pair)
-        low, high = max(closest, CONTACT[0] * radii), max(closest + 0.1, CONTACT[1] * radii)
-        distance = rng.uniform(low, high)
-        direction = rng.normal(size=3)
-        moved = frame.copy()
-        moved.positions[mover] = frame.positions[target] + distance * direction / np.linalg.norm(direction)
-        moved.wrap()
+    farthest = max(closest, CONTACT * sum(covalent_radii[atomic_numbers[element]] for element in elements))
+    for mover, target in _random_pairs(frame, elements, rng):
+        moved = _moved_near(frame, mover, target, rng.uniform(closest, farthest), rng)
         if _others_keep_away(moved, mover, target):
-            return Atoms(moved.numbers, positions=moved.positions, cell=moved.cell, pbc=True, info=dict(frame.info))
-    raise StructureError("no two atoms of a frame could be pushed together without a third one in the way")
+            return moved
+    raise StructureError(f"no {elements[0]} of a frame could be pushed to {elements[1]} without a third one in the way")
+
+
+def inserted(frame: Atoms, closest: float, rng: np.random.Generator) -> Atoms:
+    """A copy in which one atom is somewhere else: too close to another, and maybe to more.
+
+    Args:
+        frame: A structure in which nothing is too close.
+        closest: Least distance of any two atoms in the end, angstrom.
+        rng: Which atoms, where to.
+
+    Raises:
+        StructureError: there is no room for it.
+    """
+    for _ in range(MAX_ATTEMPTS**2):
+        mover, target = (int(k) for k in rng.choice(len(frame), size=2, replace=False))
+        radii = sum(covalent_radii[frame.numbers[k]] for k in (mover, target))
+        moved = _moved_near(frame, mover, target, rng.uniform(closest, max(closest, CONTACT * radii)), rng)
+        others = np.delete(np.arange(len(frame)), mover)
+        if moved.get_distances(mover, others, mic=True).min() >= closest:
+            return moved
+    raise StructureError(f"a frame of {frame.get_chemical_formula()} has no room {closest} angstrom off all atoms")
 
 
 def moved_closer(
@@ -83,14 +99,20 @@ def moved_closer(
     raise StructureError(f"no {elements[0]} and {elements[1]} could be moved closer without a third atom in the way")
 
 
-def _random_pairs(frame: Atoms, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
-    """Pairs of atoms, all pairs of elements equally often."""
-    elements = sorted(set(frame.get_chemical_symbols()))
+def _random_pairs(frame: Atoms, elements: tuple[str, str], rng: np.random.Generator) -> Iterator[tuple[int, int]]:
     for _ in range(MAX_ATTEMPTS**2):
-        first, second = rng.choice(elements, 2)
-        mover, target = (int(rng.choice(np.flatnonzero(frame.symbols == e))) for e in (first, second))
+        mover, target = (int(rng.choice(np.flatnonzero(frame.symbols == element))) for element in elements)
         if mover != target:
             yield mover, target
+
+
+def _moved_near(frame: Atoms, mover: int, target: int, distance: float, rng: np.random.Generator) -> Atoms:
+    """A copy in which an atom is this far from another, in a random direction."""
+    direction = rng.normal(size=3)
+    moved = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=True, info=dict(frame.info))
+    moved.positions[mover] = frame.positions[target] + distance * direction / np.linalg.norm(direction)
+    moved.wrap()
+    return moved
 
 
 def _by_covalent_radii(first: str, second: str) -> float:
