@@ -24,7 +24,7 @@ from argyro.transport.displacements import ion_displacements
 
 ROOT = Path(__file__).parents[1]
 RESULT = Path(__file__).parent / "results/dynamics_checks.md"
-POTENTIAL = PotentialFile(ROOT / "config/reference/teacher/Cl.mtp", ("Li", "P", "S", "Cl"))
+POTENTIAL = PotentialFile(ROOT / "config/reference/teacher/Cl-12.mtp", ("Li", "P", "S", "Cl"))
 MATERIAL = Material(id="Li6PS5Cl-50", formula="Li6PS5Cl", anion="Cl", exchange_percent=50)
 TEMPERATURE = 1000.0
 CASES = (("nvt", 1, 60.0, 3), ("nvt", 2, 60.0, 3), ("nve", 2, 60.0, 3), ("nvt", 4, 100.0, 1))

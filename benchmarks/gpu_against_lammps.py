@@ -28,7 +28,7 @@ from argyro.md.settings import Ensemble, EnsembleName, RunSettings, Stream
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks/results/gpu_against_lammps.md"
-POTENTIAL = PotentialFile(ROOT / "config/reference/teacher/Cl.mtp", ("Li", "P", "S", "Cl"))
+POTENTIAL = PotentialFile(ROOT / "config/reference/teacher/Cl-12.mtp", ("Li", "P", "S", "Cl"))
 TEMPERATURE = 700.0  # K
 ALL, MOBILE = Stream("all", 500), Stream("mobile", 100, ("Li",))
 EQUILIBRATION_PS, TIMESTEP_PS = 10.0, 0.002

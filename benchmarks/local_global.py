@@ -54,7 +54,7 @@ from mtpcore.ase import MTP
 from mtpcore.errors import CloseContactWarning
 
 ROOT = Path(__file__).resolve().parents[1]
-TEACHER = ROOT / "config/reference/teacher/Cl.mtp"
+TEACHER = ROOT / "config/reference/teacher/Cl-12.mtp"
 MATERIAL = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
 SPECIES = MATERIAL.elements
 LIMITS = DistanceLimits()

@@ -68,7 +68,7 @@ class System:
     @property
     def teacher(self) -> PotentialFile:
         """What labelled."""
-        return PotentialFile(TEACHERS / f"{self.anion}.mtp", self.species)
+        return PotentialFile(TEACHERS / f"{self.anion}-12.mtp", self.species)
 
     @property
     def student(self) -> PotentialFile:

@@ -21,7 +21,7 @@ from argyro.structures.bulk import build_bulk
 from argyro.structures.polycrystal import build_polycrystal
 from argyro.structures.validator import validate
 
-TEACHER = PotentialFile(Path(__file__).parents[2] / "config/reference/teacher/Cl.mtp", ("Li", "P", "S", "Cl"))
+TEACHER = PotentialFile(Path(__file__).parents[2] / "config/reference/teacher/Cl-12.mtp", ("Li", "P", "S", "Cl"))
 CHLORIDE = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
 LIMITS = DistanceLimits()
 SIGMA3 = Boundary(name="S3", plane=(1, -1, 2), sigma=3)

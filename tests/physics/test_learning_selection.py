@@ -156,7 +156,7 @@ def test_run_into_the_unknown_ends_early_and_keeps_what_it_met(potential: mtpcor
 
 def test_forces_in_carved_cells_pass_the_gate_of_labels(bicrystal: Atoms) -> None:
     """Parts of the core that meet across the faces, or boundary atoms left too close, feel hundreds of eV/angstrom."""
-    teacher = MTP(ROOT / "config/reference/teacher/Cl.mtp", species=SPECIES)
+    teacher = MTP(ROOT / "config/reference/teacher/Cl-12.mtp", species=SPECIES)
     for center in range(0, len(bicrystal), 17):
         cell = training_cell(bicrystal, center, MATERIAL, CarvingConfig(), BoundaryConfig(), LIMITS)
         assert largest_force(cell.atoms, teacher) < GatesConfig().max_force_eV_per_angstrom
@@ -186,7 +186,7 @@ def test_every_atom_of_a_disordered_boundary_gives_a_sound_cell_or_a_reason() ->
     rng = np.random.default_rng(2)
     atoms.positions += 0.1 * rng.normal(size=(len(atoms), 3))
     in_source, settings = neighbours(atoms, FitConfig().max_dist_angstrom), BoundaryConfig()
-    teacher = MTP(ROOT / "config/reference/teacher/Cl.mtp", species=SPECIES)
+    teacher = MTP(ROOT / "config/reference/teacher/Cl-12.mtp", species=SPECIES)
     reasons = []
     for center in rng.choice(len(atoms), 500, replace=False):
         try:

@@ -34,7 +34,7 @@ def frames() -> list[Atoms]:
 @pytest.fixture(scope="module")
 def potential() -> PotentialFile:
     """The teacher that ships with the project: one fitted here in seconds would not stand all runs."""
-    return PotentialFile(ROOT / "config/reference/teacher/Cl.mtp", SPECIES)
+    return PotentialFile(ROOT / "config/reference/teacher/Cl-12.mtp", SPECIES)
 
 
 @pytest.fixture(scope="module")

@@ -229,7 +229,7 @@ def test_cell_without_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def calculator() -> MTP:
-    return MTP(ROOT / "config/reference/teacher/Cl.mtp", SPECIES, threads=1)
+    return MTP(ROOT / "config/reference/teacher/Cl-12.mtp", SPECIES, threads=1)
 
 
 @pytest.fixture(scope="module")

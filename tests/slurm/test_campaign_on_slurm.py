@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slurm
 
 TIMEOUT = 1800  # seconds; far more than any run here takes
 RUN = [sys.executable, "-P", "-m", "argyro.campaign.run"]
-TEACHER = ROOT / "config/reference/teacher/Cl.mtp"
+TEACHER = ROOT / "config/reference/teacher/Cl-12.mtp"
 TABLES = ("dynamics/runs.parquet", "learning/LiPSCl/r0/ledger.parquet")
 FIRST_FIT = "learning/LiPSCl/r0/l4/0/potential.almtp"
 POTENTIAL = "learning/LiPSCl/r0/potential.almtp"

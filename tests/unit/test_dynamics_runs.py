@@ -27,7 +27,7 @@ from argyro.structures.bulk import build_bulk
 
 CHLORIDE = Material(id="Li6PS5Cl", formula="Li6PS5Cl", anion="Cl")
 SPECIES = ("Li", "P", "S", "Cl")
-TEACHER = PotentialFile(Path(__file__).parents[2] / "config/reference/teacher/Cl.mtp", SPECIES)
+TEACHER = PotentialFile(Path(__file__).parents[2] / "config/reference/teacher/Cl-12.mtp", SPECIES)
 SHORT = DynamicsConfig(equilibration_ps=0.4, production_ps=0.5, frame_ps=0.1, all_atoms_frame_ps=0.2, segment_ps=0.4)
 
 

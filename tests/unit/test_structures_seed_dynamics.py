@@ -21,7 +21,7 @@ from argyro.structures.seed_dynamics import sample_seeds
 
 MATERIAL = Material(id="Li6PS5Cl-50", formula="Li6PS5Cl", anion="Cl", exchange_percent=50)
 TEACHER = LabelsConfig.model_validate(
-    {"backend": "mtp", "mtp": {"potentials": {"LiPSCl": str(ROOT / "config/reference/teacher/Cl.mtp")}}}
+    {"backend": "mtp", "mtp": {"potentials": {"LiPSCl": str(ROOT / "config/reference/teacher/Cl-12.mtp")}}}
 )
 GATES = GatesConfig()
 

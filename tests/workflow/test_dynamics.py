@@ -10,7 +10,7 @@ import pytest
 
 from argyro.common.extxyz import read_structure
 
-TEACHER = Path(__file__).parents[2] / "config/reference/teacher/Cl.mtp"
+TEACHER = Path(__file__).parents[2] / "config/reference/teacher/Cl-12.mtp"
 SETTINGS = f"""
 campaign: test
 materials:

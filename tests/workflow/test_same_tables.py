@@ -8,7 +8,7 @@ import pytest
 from argyro.common.files import read_json
 from argyro.config.load import ROOT
 
-TEACHER = ROOT / "config/reference/teacher/Cl.mtp"
+TEACHER = ROOT / "config/reference/teacher/Cl-12.mtp"
 COMMON = f"""
 campaign: test
 materials:

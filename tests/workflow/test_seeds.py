@@ -18,7 +18,7 @@ structures:
 labels:
   backend: mtp
   structures_per_job: 1
-  mtp: {{potentials: {{LiPSCl: "{ROOT}/config/reference/teacher/Cl.mtp"}}}}
+  mtp: {{potentials: {{LiPSCl: "{ROOT}/config/reference/teacher/Cl-12.mtp"}}}}
 learning:
   ladder: [{{level: 4, temperatures_K: [300], duration_ps: 0.1}}]
   fit: {{hops: 0, max_iterations: 3}}

@@ -8,7 +8,7 @@ import pytest
 
 from argyro.config.load import ROOT
 
-TEACHER = ROOT / "config/reference/teacher/Cl.mtp"
+TEACHER = ROOT / "config/reference/teacher/Cl-12.mtp"
 SETTINGS = f"""
 campaign: test
 materials:
