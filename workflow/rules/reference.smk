@@ -243,7 +243,7 @@ rule fit_teacher:
     input:
         labels_of_system,
     output:
-        potential="reference/{system}/teacher/potential.almtp",
+        potential="reference/{system}/teacher/potential.mtp",
         sidecar="reference/{system}/teacher/potential.json",
     log:
         "logs/reference/{system}-teacher-fit.log",
@@ -252,7 +252,7 @@ rule fit_teacher:
     priority: 1  # most others wait for it
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: 2
     resources:
         mem_mb=6000,
         runtime=600,
@@ -266,7 +266,7 @@ rule fit_teacher:
 
 rule tabulate_errors:
     input:
-        potential="reference/{system}/teacher/potential.almtp",
+        potential="reference/{system}/teacher/potential.mtp",
         labels=labels_of_system,
         pbe=pbe_labels_of_system,
     output:
@@ -312,7 +312,7 @@ rule measure_labels:
 
 rule measure_teacher:
     input:
-        potential="reference/{system}/teacher/potential.almtp",
+        potential="reference/{system}/teacher/potential.mtp",
         labels=labels_of_system,
         own=own_properties_of_system,
     output:
@@ -337,7 +337,7 @@ rule measure_teacher:
 
 rule run_trial:
     input:
-        potential="reference/{system}/teacher/potential.almtp",
+        potential="reference/{system}/teacher/potential.mtp",
         published=str(ROOT / "config/reference/published_diffusivity.csv"),
     output:
         "reference/{system}/teacher/trials/{material}-{kind}-{temperature}K.json",

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from .base import Fraction, NonNegativeFloat, Percent, PositiveFloat, PositiveInt, Section
+from .dynamics import Engine
 from .labels import BackendName, GpawConfig
 
 
@@ -70,21 +71,25 @@ class TeacherConfig(Section):
 
     labels: Literal["shipped", "sampled"] = "shipped"
     """Fit to the labels in config/reference/labels, or to those this campaign samples."""
-    levels: tuple[int, ...] = (8, 12)
+    levels: tuple[int, ...] = (8, 14, 20)
     """The ladder of levels; each starts from the one before."""
-    cutoff_angstrom: PositiveFloat = 5.0
+    ladder_share: float = Field(default=0.12, gt=0, le=1)
+    """Part of the training labels that the ladder is climbed on, before the last level is fitted to all of them."""
+    cutoff_angstrom: PositiveFloat = 6.0
     """Atoms farther apart do not interact."""
+    radial_basis_size: PositiveInt = 10
+    """Chebyshev polynomials of a radial function."""
     min_dist_angstrom: PositiveFloat = 1.15
     """Below the closest pair in the labels."""
-    holdout_fraction: Fraction = 0.1
+    holdout_fraction: Fraction = 0.15
     """Part of every class that is not fitted to."""
     energy_weight: PositiveFloat = 10.0
     """Weight of energies in the loss."""
-    force_weight_angstrom2: PositiveFloat = 0.01
+    force_weight_angstrom2: PositiveFloat = 0.04
     """Weight of forces in the loss."""
     stress_weight: NonNegativeFloat = 0.001
     """Weight of virials in the loss."""
-    max_force_eV_per_angstrom: PositiveFloat = 40.0
+    max_force_eV_per_angstrom: PositiveFloat = 150.0
     """Labels with a larger force are left out of the fit, and counted."""
 
 
@@ -101,6 +106,8 @@ class TrialConfig(Section):
     """At constant volume."""
     time_step_ps: PositiveFloat = 0.002
     """Of both."""
+    engine: Engine = "lammps"
+    """What runs them, as dynamics.engine says."""
 
 
 class ReferenceConfig(Section):
@@ -113,7 +120,8 @@ class ReferenceConfig(Section):
             GenerationConfig(bulk=100, boundary=30, carved=0, contact=20),
             GenerationConfig(),
             GenerationConfig(),
-            GenerationConfig(),
+            GenerationConfig(level=16),
+            GenerationConfig(bulk=210, boundary=105, carved=140, contact=225),
         ),
         min_length=1,
     )

@@ -18,7 +18,7 @@ from argyro.md.checks import CheckLimits, check_run
 from argyro.md.equilibrate import at_mean_cell
 from argyro.md.lammps import PotentialFile
 from argyro.md.relax import RelaxSettings, relax
-from argyro.md.run import RunResult, run_md
+from argyro.md.run import Run, RunResult, run_side_by_side
 from argyro.md.settings import Coupling, Ensemble, RunSettings, Stream
 from argyro.structures.bicrystal import build_bicrystal
 from argyro.structures.bulk import build_bulk
@@ -80,28 +80,34 @@ def run_trial(
         folder: Of both runs.
         seed: Of structure and velocities.
     """
+    equilibrated = run_side_by_side(
+        [equilibration(trial, potential, settings, limits, folder, seed=seed)], engine=settings.engine
+    )[0]
+    if not equilibrated.finished:
+        return equilibrated
+    run = production(trial, equilibrated, potential, settings, folder, seed=seed)
+    return run_side_by_side([run], engine=settings.engine)[0]
+
+
+def equilibration(
+    trial: Trial, potential: PotentialFile, settings: TrialConfig, limits: DistanceLimits, folder: Path, *, seed: int
+) -> Run:
+    """The first run of a trial, from a start whose worst forces LAMMPS has taken out; arguments as of `run_trial`."""
     start = trial.structure(limits, seed_for(seed, "structure"))
     settling = RelaxSettings(cell=trial.coupling, max_rounds=RELAXATION_ROUNDS)
     start = relax(start, potential, folder / "relaxation", settling).atoms
     barostat = Ensemble("npt", trial.temperature_K, coupling=trial.coupling)
-    equilibrated = run_md(
-        start,
-        potential,
-        _settings(barostat, settings.equilibration_ps, settings.time_step_ps),
-        folder / EQUILIBRATION,
-        seed=seed_for(seed, EQUILIBRATION),
-    )
-    if not equilibrated.finished:
-        return equilibrated
-    atoms = at_mean_cell(equilibrated)
+    how = _settings(barostat, settings.equilibration_ps, settings.time_step_ps)
+    return Run(start, potential, how, folder / EQUILIBRATION, seed_for(seed, EQUILIBRATION))
+
+
+def production(
+    trial: Trial, equilibrated: RunResult, potential: PotentialFile, settings: TrialConfig, folder: Path, *, seed: int
+) -> Run:
+    """The second run of a trial, at the mean cell of the first."""
     thermostat = Ensemble("nvt", trial.temperature_K)
-    return run_md(
-        atoms,
-        potential,
-        _settings(thermostat, settings.production_ps, settings.time_step_ps),
-        folder / PRODUCTION,
-        seed=seed_for(seed, PRODUCTION),
-    )
+    how = _settings(thermostat, settings.production_ps, settings.time_step_ps)
+    return Run(at_mean_cell(equilibrated), potential, how, folder / PRODUCTION, seed_for(seed, PRODUCTION))
 
 
 def _settings(ensemble: Ensemble, length_ps: float, time_step_ps: float) -> RunSettings:

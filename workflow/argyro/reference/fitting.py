@@ -16,8 +16,9 @@ from mtpcore.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-HALF_WEIGHT_FORCE = 10.0  # eV/angstrom: labels whose largest force is this count half
+HALF_WEIGHT_FORCE = 6.0  # eV/angstrom: labels whose largest force is this count half
 SEARCH_HOPS = 4  # of the cold start
+MOST_ITERATIONS, LAST_ITERATIONS = 80, 12  # of a fit to a part of the labels, and of the last one, to all
 
 
 def usable(labelled: Sequence[Atoms], settings: TeacherConfig) -> list[Atoms]:
@@ -61,41 +62,51 @@ def fit_ladder(
     seed: int,
     threads: int,
 ) -> mtpcore.Potential:
-    """Fit one level after the other, each starting from the one before.
+    """Fit one level after the other to a part of the labels, each starting from the one before; the last then to all.
 
     Args:
         labelled: Structures with labels.
         species: Elements in the order of the potential's species.
-        settings: Cutoff, weights and which labels are left out.
+        settings: Cutoff, weights, which labels are left out, and how many the ladder is climbed on.
         levels: Ascending.
-        seed: Of the cold start.
+        seed: Of the cold start, and of what higher levels begin with.
         threads: Of the fits.
     """
-    data = configurations(usable(labelled, settings), species)
     weights = mtpcore.FitWeights(settings.energy_weight, settings.force_weight_angstrom2, settings.stress_weight)
+
+    def how(iterations: int) -> mtpcore.FitSettings:
+        return mtpcore.FitSettings(
+            weights, seed=seed % 2**31, hops=SEARCH_HOPS, max_iterations=iterations, threads=threads
+        )
+
+    data = configurations(usable(labelled, settings), species)
+    some = data[:: max(1, round(1 / settings.ladder_share))]
     potential = mtpcore.new_potential(
-        levels[0], len(species), min_dist=settings.min_dist_angstrom, max_dist=settings.cutoff_angstrom
+        levels[0],
+        len(species),
+        min_dist=settings.min_dist_angstrom,
+        max_dist=settings.cutoff_angstrom,
+        radial_basis_size=settings.radial_basis_size,
     )
     for level in levels:
         start = mtpcore.upconvert(potential, level) if potential.trained else potential
-        fit = mtpcore.fit(
-            start,
-            data,
-            weights,
-            settings=mtpcore.FitSettings(weights, seed=seed % 2**31, hops=SEARCH_HOPS, threads=threads),
-            progress=Progress(enabled=False),
-        )
-        logger.info(
-            "level %d: %s after %d iterations, loss %.5f, energy %.2f meV/atom, force %.4f eV/angstrom",
-            level,
-            fit.reason,
-            len(fit.history["loss"]),
-            fit.loss,
-            1000 * fit.errors.energy_per_atom,
-            fit.errors.force,
-        )
-        potential = fit.potential
-    return potential
+        potential = _fit(start, some, how(MOST_ITERATIONS))
+    return _fit(potential, data, how(LAST_ITERATIONS))
+
+
+def _fit(start: mtpcore.Potential, data: Sequence[Configuration], settings: mtpcore.FitSettings) -> mtpcore.Potential:
+    fit = mtpcore.fit(start, data, settings=settings, progress=Progress(enabled=False))
+    logger.info(
+        "%d parameters, %d labels: %s after %d iterations, loss %.5f, energy %.2f meV/atom, force %.4f eV/angstrom",
+        start.parameter_count,
+        len(data),
+        fit.reason,
+        len(fit.history["loss"]),
+        fit.loss,
+        1000 * fit.errors.energy_per_atom,
+        fit.errors.force,
+    )
+    return fit.potential
 
 
 def sidecar(
@@ -106,6 +117,7 @@ def sidecar(
         "species": list(species),
         "level": settings.levels[-1],
         "cutoff_angstrom": settings.cutoff_angstrom,
+        "radial_basis_size": settings.radial_basis_size,
         "level_of_theory": level_of_theory,
         "training_set": training_set.name,
         "training_set_sha256": sha256_of_file(training_set),
