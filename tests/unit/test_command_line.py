@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from argyro.campaign.command_line import parse
-from argyro.campaign.run import has_targets, snakemake_command
+from argyro.campaign.run import snakemake_command, targets
 from argyro.common.errors import ConfigError
 
 
@@ -66,7 +66,7 @@ def test_report_is_a_word_of_ours() -> None:
     ],
 )
 def test_targets_are_told_from_values_of_options(words: list[str], *, expected: bool) -> None:
-    assert has_targets(parse(words)) is expected
+    assert bool(targets(parse(words))) is expected
 
 
 def test_local_profile_is_the_default() -> None:

@@ -272,6 +272,15 @@ def test_missing_package_is_said_before_any_job(
     assert f"not installed; run: scripts/run --with {extra}" in capsys.readouterr().err
 
 
+def test_teachers_from_shipped_labels_need_no_package_that_labels(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ARGYRO_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setattr("argyro.campaign.inputs.find_spec", lambda _name: None)
+    assert main(["--preset", "reference", "reference_teachers", "-n"]) == 0
+    assert main(["--preset", "reference", "reference_labels", "-n"]) == 2
+
+
 OTHER_LEVELS = {
     "cutoff of GPAW": ("gpaw", "fast", {}),
     "k-points of GPAW": ("gpaw", "paper", {"cutoff_eV": 350.0}),

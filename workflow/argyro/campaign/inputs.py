@@ -18,8 +18,12 @@ PACKAGES = {"gpaw": ("gpaw", "dft"), "sevennet": ("sevenn", "teacher")}
 """Package of a backend, and the extra it comes with. Programs are not looked for: clusters have them in jobs only."""
 
 
-def check_inputs(config: Config) -> None:
+def check_inputs(config: Config, *, labels: bool = True) -> None:
     """Read all files that a configuration names, and see that labels fit together and the backend's package is here.
+
+    Args:
+        config: Of the campaign.
+        labels: Whether it makes labels; without, the backend's package is not asked for.
 
     Raises:
         ConfigError: a file cannot be used, or labels cannot be fitted together; the message names the key and what is
@@ -28,7 +32,8 @@ def check_inputs(config: Config) -> None:
     """
     if config.learning.mode != "given":
         _check_protocols(config)
-    _check_package(config.labels.backend)
+    if labels:
+        _check_package(config.labels.backend)
     for material in config.materials:
         if material.cif is not None:
             _check_cif(material, material.cif, config.structures)

@@ -42,6 +42,7 @@ LOOKING_ONLY = (
     *("--detailed-summary", "-D", "--list-rules", "-l", "--list", "--list-target-rules", "--lt", "--lint"),
     *("--list-changes", "--lc", "--version", "-v"),
 )
+WITHOUT_LABELS = "reference_teachers"  # a target that makes none: it needs no backend's package
 EXIT_WRONG_INPUT, EXIT_INTERRUPTED = 2, 130
 ENDING_SECONDS = 15.0  # that Snakemake has when the driver hands on
 
@@ -64,7 +65,7 @@ def main(words: Sequence[str]) -> int:
 def _run(line: CommandLine, words: Sequence[str]) -> int:
     overlay = line.configfile or preset_file(line.preset or default_preset(line))
     config = load_files(overlay, line.assignments)
-    check_inputs(config)
+    check_inputs(config, labels=targets(line) != [WITHOUT_LABELS])
     folder = campaign_folder(config.campaign)
     if line.status or line.has(*LOOKING_ONLY):
         return _look(line, config, folder)
@@ -92,7 +93,7 @@ def _run(line: CommandLine, words: Sequence[str]) -> int:
         if status != 0:
             _say(f"not finished (Snakemake's exit status {status}); run the same command again to go on from here")
             return status
-        if line.report or not has_targets(line):
+        if line.report or not targets(line):
             _say(f"report: {make_report(command, folder, config)}")
         return 0
 
@@ -169,13 +170,14 @@ def default_preset(line: CommandLine) -> str:
     return own[0] if own else DEFAULT_PRESET
 
 
-def has_targets(line: CommandLine) -> bool:
-    """Whether the user named targets, as far as words tell: values of Snakemake's options may be taken for some."""
+def targets(line: CommandLine) -> list[str]:
+    """Targets that the user named, as far as words tell: values of Snakemake's options may be taken for some."""
     words = ["", *line.snakemake]
-    return any(
-        not word.startswith("-") and (not before.startswith("-") or "=" in before or before == "--")
+    return [
+        word
         for before, word in pairwise(words)
-    )
+        if not word.startswith("-") and (not before.startswith("-") or "=" in before or before == "--")
+    ]
 
 
 def _write_config(file: Path, config: Config) -> None:
