@@ -32,8 +32,7 @@ def check_inputs(config: Config, *, labels: bool = True) -> None:
     """
     if config.learning.mode != "given":
         _check_protocols(config)
-    if labels:
-        _check_package(config.labels.backend)
+    _check_package(config.labels.backend if labels else "")
     for material in config.materials:
         if material.cif is not None:
             _check_cif(material, material.cif, config.structures)

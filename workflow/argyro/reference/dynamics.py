@@ -90,12 +90,30 @@ def run_trial(
 
 
 def equilibration(
-    trial: Trial, potential: PotentialFile, settings: TrialConfig, limits: DistanceLimits, folder: Path, *, seed: int
+    trial: Trial,
+    potential: PotentialFile,
+    settings: TrialConfig,
+    limits: DistanceLimits,
+    folder: Path,
+    *,
+    seed: int,
+    start: Atoms | None = None,
 ) -> Run:
-    """The first run of a trial, from a start whose worst forces LAMMPS has taken out; arguments as of `run_trial`."""
-    start = trial.structure(limits, seed_for(seed, "structure"))
-    settling = RelaxSettings(cell=trial.coupling, max_rounds=RELAXATION_ROUNDS)
-    start = relax(start, potential, folder / "relaxation", settling).atoms
+    """The first run of a trial.
+
+    Args:
+        trial: What.
+        potential: The teacher.
+        settings: How long.
+        limits: How close atoms of the start may come.
+        folder: Of both runs.
+        seed: Of structure and velocities.
+        start: Where it begins; None: the structure with its worst forces taken out, by LAMMPS.
+    """
+    if start is None:
+        settling = RelaxSettings(cell=trial.coupling, max_rounds=RELAXATION_ROUNDS)
+        built = trial.structure(limits, seed_for(seed, "structure"))
+        start = relax(built, potential, folder / "relaxation", settling).atoms
     barostat = Ensemble("npt", trial.temperature_K, coupling=trial.coupling)
     how = _settings(barostat, settings.equilibration_ps, settings.time_step_ps)
     return Run(start, potential, how, folder / EQUILIBRATION, seed_for(seed, EQUILIBRATION))
@@ -147,7 +165,7 @@ def trial_report(trial: Trial, result: RunResult, published: Path) -> dict[str, 
         "length_ps": result.time,
         "status": result.status,
         "volume_per_atom_angstrom3": float(atoms.get_volume()) / len(atoms),
-        "diffusion": diffusion(result, trial.material.mobile),
+        "diffusion": diffusion([result], trial.material.mobile),
         "published_D_cm2_per_s": published_diffusivity(
             trial.material.anion, trial.material.exchange_percent, trial.temperature_K, published
         )
@@ -156,9 +174,9 @@ def trial_report(trial: Trial, result: RunResult, published: Path) -> dict[str, 
     } | checks.as_dict()
 
 
-def diffusion(result: RunResult, mobile: str) -> dict[str, float | str | None]:
-    """Tracer diffusivity of a run with its 68 % interval, or an upper bound, as JSON holds it."""
-    found = tracer_diffusivity([ion_displacements(result.trajectory("mobile"), [mobile])])
+def diffusion(results: Sequence[RunResult], mobile: str) -> dict[str, float | str | None]:
+    """Tracer diffusivity of runs of one cell with its 68 % interval, or an upper bound, as JSON holds it."""
+    found = tracer_diffusivity([ion_displacements(result.trajectory("mobile"), [mobile]) for result in results])
     if isinstance(found, NotDiffusive):
         return {"diffusive": found.reason, "D_upper95_cm2_per_s": found.upper95_cm2_per_s}
     low, high = found.interval68_cm2_per_s
