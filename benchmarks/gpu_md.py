@@ -62,7 +62,8 @@ computes it for {neighbors} neighbours and {listed} in the list:
 |---|---|---|---|---|---|---|
 {rows}
 
-Not in it: conflicts of banks, waiting at barriers, of which a block has about 15, and for global memory."""
+Not in it: conflicts of banks, waiting at barriers, of which a block has about 15, and for global memory.
+Clocks read right after each of these kernels had run for 1.5 s were 1.979 to 1.980 GHz: the card does not slow down."""
 
 
 class Report:
