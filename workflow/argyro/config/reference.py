@@ -121,7 +121,7 @@ class ReferenceConfig(Section):
             GenerationConfig(),
             GenerationConfig(),
             GenerationConfig(level=16),
-            GenerationConfig(bulk=210, boundary=105, carved=140, contact=225),
+            GenerationConfig(bulk=210, boundary=105, carved=140, contact=325),
         ),
         min_length=1,
     )

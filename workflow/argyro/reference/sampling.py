@@ -32,7 +32,7 @@ type FloatArray = npt.NDArray[np.float64]
 
 DECIMALS = 5  # of positions and cells, angstrom: committed files are small
 HOT_K = 1000.0  # above it a bulk frame belongs to the class hot
-INSERTED = 3  # every so many contacts an atom is put anywhere, maybe close to several
+INSERTED = 2  # every so many contacts others may be close as well
 RATTLED = SeedsConfig(
     count=1,
     linear_strain_min=-0.03,
@@ -227,18 +227,18 @@ class Sampler:
         return carved
 
     def _contacts(self, frames: Sequence[Atoms], count: int) -> list[Atoms]:
-        """Frames in which two atoms are pushed together, pairs of elements in turn, or one is put anywhere."""
+        """Frames in which two atoms are pushed together, pairs of elements in turn, others far from them or not."""
         contacts = []
         pairs = list(combinations_with_replacement(self.materials[0].elements, 2))
         closest = self.settings.contact_min_angstrom
         for index in range(count):
             rng = generator_for(self.seed, "contact", index)
             frame = frames[int(rng.integers(len(frames)))]
-            if index % INSERTED == INSERTED - 1:
-                atoms = inserted(frame, closest, rng)
-            else:
-                one, other = rng.permutation(pairs[(index - index // INSERTED) % len(pairs)])
-                atoms = pushed_together(frame, (str(one), str(other)), closest, rng)
+            is_inserted = index % INSERTED == INSERTED - 1
+            turn = index // INSERTED if is_inserted else index - index // INSERTED
+            one, other = rng.permutation(pairs[turn % len(pairs)])
+            make = inserted if is_inserted else pushed_together
+            atoms = make(frame, (str(one), str(other)), closest, rng)
             contacts.append(_tagged(atoms, "contact", str(frame.info["material"]), str(frame.info["source"])))
             self._record("contact", str(frame.info["material"]), None, 1, "")
         return contacts

@@ -39,25 +39,25 @@ def pushed_together(frame: Atoms, elements: tuple[str, str], closest: float, rng
     raise StructureError(f"no {elements[0]} of a frame could be pushed to {elements[1]} without a third one in the way")
 
 
-def inserted(frame: Atoms, closest: float, rng: np.random.Generator) -> Atoms:
+def inserted(frame: Atoms, elements: tuple[str, str], closest: float, rng: np.random.Generator) -> Atoms:
     """A copy in which one atom is somewhere else: too close to another, and maybe to more.
 
     Args:
         frame: A structure in which nothing is too close.
+        elements: Of the atom that moves, and of the other.
         closest: Least distance of any two atoms in the end, angstrom.
         rng: Which atoms, where to.
 
     Raises:
         StructureError: there is no room for it.
     """
-    for _ in range(MAX_ATTEMPTS**2):
-        mover, target = (int(k) for k in rng.choice(len(frame), size=2, replace=False))
-        radii = sum(covalent_radii[frame.numbers[k]] for k in (mover, target))
-        moved = _moved_near(frame, mover, target, rng.uniform(closest, max(closest, CONTACT * radii)), rng)
+    farthest = max(closest, CONTACT * sum(covalent_radii[atomic_numbers[element]] for element in elements))
+    for mover, target in _random_pairs(frame, elements, rng):
+        moved = _moved_near(frame, mover, target, rng.uniform(closest, farthest), rng)
         others = np.delete(np.arange(len(frame)), mover)
         if moved.get_distances(mover, others, mic=True).min() >= closest:
             return moved
-    raise StructureError(f"a frame of {frame.get_chemical_formula()} has no room {closest} angstrom off all atoms")
+    raise StructureError(f"no {elements[0]} has room near {elements[1]} and {closest} angstrom off all other atoms")
 
 
 def moved_closer(
