@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks/results/teacher_runs.md"
 TEACHERS = ROOT / "config/reference/teacher"
 PUBLISHED = ROOT / "config/reference/published_diffusivity.csv"
-ANIONS, MOVING_K, REPLICAS = ("Cl", "Br", "I"), (700, 1000), 3
+ANIONS, MOVING_K, REPLICAS = ("Cl", "Br", "I"), (700, 1000), 2
 
 
 def potential(anion: str) -> PotentialFile:
