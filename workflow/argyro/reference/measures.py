@@ -15,7 +15,7 @@ from ase import Atoms, units
 from ase.eos import EquationOfState
 from ase.filters import FrechetCellFilter
 from ase.geometry import get_distances
-from ase.optimize import FIRE
+from ase.optimize import BFGS, FIRE
 
 from argyro.common.errors import DynamicsError
 from argyro.config.materials import RigidUnit
@@ -24,7 +24,7 @@ type FloatArray = npt.NDArray[np.float64]
 type IntArray = npt.NDArray[np.int64]
 
 FORCE_TOLERANCE = 1e-3  # eV/angstrom
-MAX_STEPS = 3000  # of a relaxation
+MAX_STEPS = 500  # of a relaxation by each method
 MAX_STEP = 0.1  # angstrom
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 STRAIN = 0.005  # half up and half down, of elastic constants
@@ -179,10 +179,12 @@ def _strained_stress(atoms: Atoms, calculator: Any, component: int, strain: floa
 
 
 def _relax(atoms: Atoms, movable: Any) -> None:
-    optimizer = FIRE(movable, logfile=None, maxstep=MAX_STEP)
+    converged = False
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "logm result may be inaccurate")  # of a deformation, in the 13th digit
-        converged = optimizer.run(fmax=FORCE_TOLERANCE, steps=MAX_STEPS)
+        for method in (BFGS, FIRE):  # the second is slower, but does not go to and fro between two sites of an ion
+            if not converged:
+                converged = method(movable, logfile=None, maxstep=MAX_STEP).run(fmax=FORCE_TOLERANCE, steps=MAX_STEPS)
     if not converged:
         force = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
         raise DynamicsError(
