@@ -62,7 +62,7 @@ SITE = [
     "--latency-wait=10",
     "--slurm-keep-successful-logs",
 ]
-RIGHT = ["build_bulk:slurm_partition=gpu", "build_bulk:gpu=1", "finish_potential:mem_mb=200"]
+RIGHT = ["build_bulk:slurm_partition=gpu", "build_bulk:gpu=1", "finish_potential:mem_mb=130"]
 WRONG = ["build_bulk:slurm_partition=nope"]
 
 
