@@ -12,6 +12,7 @@ all of one halide side by side. Writes benchmarks/results/teacher_runs.md and co
 """
 
 import argparse
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from argyro.reference.dynamics import (
     equilibration,
     production,
     published_diffusivity,
+    relaxed_start,
     trial_report,
     trial_table,
 )
@@ -66,44 +68,35 @@ def trials(anion: str, settings: TrialConfig) -> dict[str, Trial]:
     return found
 
 
-def start(folder: Path, anion: str, settings: TrialConfig) -> None:
+def prepare(folder: Path, anion: str, settings: TrialConfig) -> None:
     """Relax the structures, by LAMMPS."""
     for name, trial in trials(anion, settings).items():
-        first = equilibration(
-            trial, potential(anion), settings, DistanceLimits(), folder / anion / name, seed=seed_for(1, name)
-        )
-        write_structures(folder / anion / name / "start.extxyz", [first.atoms])
+        own = folder / anion / name
+        start = relaxed_start(trial, potential(anion), DistanceLimits(), own, seed=seed_for(1, name))
+        write_structures(own / "start.extxyz", [start])
 
 
 def run(folder: Path, anion: str, settings: TrialConfig) -> None:
     """Run all of a halide, and measure."""
-    asked = trials(anion, settings)
-    first = [equilibrated_run(folder / anion / name, trial, anion, settings) for name, trial in asked.items()]
-    results = dict(zip(asked, run_side_by_side(first, engine=settings.engine), strict=True))
-    going = [name for name, result in results.items() if result.finished]
-    second = [
-        production(
-            asked[name], results[name], potential(anion), settings, folder / anion / name, seed=seed_for(1, name)
-        )
-        for name in going
-    ]
-    results |= dict(zip(going, run_side_by_side(second, engine=settings.engine), strict=True))
+    asked, teacher = trials(anion, settings), potential(anion)
+
+    def first(name: str) -> Run:
+        own = folder / anion / name
+        start = read_structure(own / "start.extxyz")
+        return equilibration(asked[name], start, teacher, settings, own, seed=seed_for(1, name))
+
+    def second(name: str) -> Run:
+        return production(asked[name], results[name], teacher, settings, folder / anion / name, seed=seed_for(1, name))
+
+    results = side_by_side(asked, first, settings)
+    results |= side_by_side([name for name, result in results.items() if result.finished], second, settings)
     reports = {name: trial_report(asked[name], result, PUBLISHED) for name, result in results.items()}
     write_json(folder / f"{anion}.json", {"reports": reports, "diffusion": moving(asked, results)})
 
 
-def equilibrated_run(folder: Path, trial: Trial, anion: str, settings: TrialConfig) -> Run:
-    """The first run, from the relaxed structure."""
-    name = folder.name
-    return equilibration(
-        trial,
-        potential(anion),
-        settings,
-        DistanceLimits(),
-        folder,
-        seed=seed_for(1, name),
-        start=read_structure(folder / "start.extxyz"),
-    )
+def side_by_side(names: Collection[str], of: Callable[[str], Run], settings: TrialConfig) -> dict[str, RunResult]:
+    """Results of these runs, by name."""
+    return dict(zip(names, run_side_by_side([of(name) for name in names], engine=settings.engine), strict=True))
 
 
 def moving(asked: dict[str, Trial], results: dict[str, RunResult]) -> list[dict[str, Any]]:
@@ -170,7 +163,7 @@ def main() -> None:
     if options.what == "table":
         table(options.folder)
     for anion in options.anions if options.what != "table" else ():
-        {"start": start, "run": run}[options.what](options.folder, anion, settings)
+        {"start": prepare, "run": run}[options.what](options.folder, anion, settings)
 
 
 if __name__ == "__main__":

@@ -352,6 +352,7 @@ rule run_trial:
     resources:
         mem_mb=2000,
         runtime=240,
+        gpu=int(REFERENCE.trial.engine != "lammps"),
     params:
         material=material_of,
         species=species_of_system,

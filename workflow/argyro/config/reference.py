@@ -107,7 +107,7 @@ class TrialConfig(Section):
     time_step_ps: PositiveFloat = 0.002
     """Of both."""
     engine: Engine = "lammps"
-    """What runs them, as dynamics.engine says."""
+    """What runs them, as dynamics.engine says; jobs on a GPU ask for the resource gpu: 1."""
 
 
 class ReferenceConfig(Section):

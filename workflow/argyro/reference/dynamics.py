@@ -80,40 +80,26 @@ def run_trial(
         folder: Of both runs.
         seed: Of structure and velocities.
     """
-    equilibrated = run_side_by_side(
-        [equilibration(trial, potential, settings, limits, folder, seed=seed)], engine=settings.engine
-    )[0]
+    start = relaxed_start(trial, potential, limits, folder, seed=seed)
+    first = equilibration(trial, start, potential, settings, folder, seed=seed)
+    (equilibrated,) = run_side_by_side([first], engine=settings.engine)
     if not equilibrated.finished:
         return equilibrated
-    run = production(trial, equilibrated, potential, settings, folder, seed=seed)
-    return run_side_by_side([run], engine=settings.engine)[0]
+    second = production(trial, equilibrated, potential, settings, folder, seed=seed)
+    return run_side_by_side([second], engine=settings.engine)[0]
+
+
+def relaxed_start(trial: Trial, potential: PotentialFile, limits: DistanceLimits, folder: Path, *, seed: int) -> Atoms:
+    """The structure of a trial with its worst forces taken out, by LAMMPS; arguments as of `run_trial`."""
+    settling = RelaxSettings(cell=trial.coupling, max_rounds=RELAXATION_ROUNDS)
+    built = trial.structure(limits, seed_for(seed, "structure"))
+    return relax(built, potential, folder / "relaxation", settling).atoms
 
 
 def equilibration(
-    trial: Trial,
-    potential: PotentialFile,
-    settings: TrialConfig,
-    limits: DistanceLimits,
-    folder: Path,
-    *,
-    seed: int,
-    start: Atoms | None = None,
+    trial: Trial, start: Atoms, potential: PotentialFile, settings: TrialConfig, folder: Path, *, seed: int
 ) -> Run:
-    """The first run of a trial.
-
-    Args:
-        trial: What.
-        potential: The teacher.
-        settings: How long.
-        limits: How close atoms of the start may come.
-        folder: Of both runs.
-        seed: Of structure and velocities.
-        start: Where it begins; None: the structure with its worst forces taken out, by LAMMPS.
-    """
-    if start is None:
-        settling = RelaxSettings(cell=trial.coupling, max_rounds=RELAXATION_ROUNDS)
-        built = trial.structure(limits, seed_for(seed, "structure"))
-        start = relax(built, potential, folder / "relaxation", settling).atoms
+    """The first run of a trial, from a relaxed start; other arguments as of `run_trial`."""
     barostat = Ensemble("npt", trial.temperature_K, coupling=trial.coupling)
     how = _settings(barostat, settings.equilibration_ps, settings.time_step_ps)
     return Run(start, potential, how, folder / EQUILIBRATION, seed_for(seed, EQUILIBRATION))
@@ -122,7 +108,7 @@ def equilibration(
 def production(
     trial: Trial, equilibrated: RunResult, potential: PotentialFile, settings: TrialConfig, folder: Path, *, seed: int
 ) -> Run:
-    """The second run of a trial, at the mean cell of the first."""
+    """The second run of a trial, at the mean cell of the first; other arguments as of `run_trial`."""
     thermostat = Ensemble("nvt", trial.temperature_K)
     how = _settings(thermostat, settings.production_ps, settings.time_step_ps)
     return Run(at_mean_cell(equilibrated), potential, how, folder / PRODUCTION, seed_for(seed, PRODUCTION))

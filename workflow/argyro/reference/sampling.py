@@ -32,7 +32,6 @@ type FloatArray = npt.NDArray[np.float64]
 
 DECIMALS = 5  # of positions and cells, angstrom: committed files are small
 HOT_K = 1000.0  # above it a bulk frame belongs to the class hot
-INSERTED = 2  # every so many contacts others may be close as well
 RATTLED = SeedsConfig(
     count=1,
     linear_strain_min=-0.03,
@@ -234,10 +233,8 @@ class Sampler:
         for index in range(count):
             rng = generator_for(self.seed, "contact", index)
             frame = frames[int(rng.integers(len(frames)))]
-            is_inserted = index % INSERTED == INSERTED - 1
-            turn = index // INSERTED if is_inserted else index - index // INSERTED
-            one, other = rng.permutation(pairs[turn % len(pairs)])
-            make = inserted if is_inserted else pushed_together
+            make = (pushed_together, inserted)[index % 2]
+            one, other = rng.permutation(pairs[index // 2 % len(pairs)])
             atoms = make(frame, (str(one), str(other)), closest, rng)
             contacts.append(_tagged(atoms, "contact", str(frame.info["material"]), str(frame.info["source"])))
             self._record("contact", str(frame.info["material"]), None, 1, "")
