@@ -19,7 +19,7 @@ with job(snakemake.log[0]):
     material, limits = Material.model_validate(params.material), DistanceLimits.model_validate(params.limits)
     calculator = MTP(snakemake.input.potential, material.elements, threads=snakemake.threads)
     labelled = read_structures(Path(snakemake.input.labels))
-    bulk = [atoms for atoms in labelled if atoms.info["class"] == "bulk" and atoms.info["generation"] > 0]
+    bulk = [atoms for atoms in labelled if atoms.info["class"] == "bulk"]
     measured = {
         **ground_state_properties(material, limits, calculator, params.seed),
         **elastic_properties(material, limits, calculator, params.seed),

@@ -218,6 +218,30 @@ def test_narrow_hole_in_a_repulsive_core_is_found() -> None:
     assert all(1.35 < well.distance_angstrom < 1.65 for well in found.wells)
 
 
+def test_places_too_near_a_third_atom_are_left_out_and_counted() -> None:
+    frame = Atoms("ArNeAr", positions=[[4, 4, 4], [5.3, 4.5, 4], [7, 4, 4]], cell=[12] * 3, pbc=True)
+    contacts = DistanceLimits(pairs_angstrom={"Ar-Ar": 3.0})
+    found = short_range([frame], WellBelow(1.19), contacts, displacements=0, seed=1)
+    assert found.ok
+    assert found.left_out > 10
+    assert not short_range([frame], WellBelow(1.21), contacts, displacements=0, seed=1).ok
+
+
+class WellBelow(Calculator):
+    """Energy falls where any two atoms are closer than a distance."""
+
+    implemented_properties = ["energy"]  # noqa: RUF012  as in ASE
+
+    def __init__(self, distance: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.distance = distance
+
+    def calculate(self, atoms: Any = None, properties: Any = (), system_changes: Any = ()) -> None:  # noqa: ARG002
+        distances = atoms.get_all_distances(mic=True)
+        pairs = distances[np.triu_indices(len(atoms), k=1)]
+        self.results = {"energy": 1 / pairs.min() if pairs.min() > self.distance else -1.0}
+
+
 def test_cell_without_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(short_range_module, "TRIES", 1)
     with pytest.raises(DynamicsError, match="no room"):

@@ -2,11 +2,13 @@
 
 import lzma
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.data import covalent_radii
 from ase.units import GPa, kB
 
@@ -19,14 +21,15 @@ from argyro.config.reference import GenerationConfig, PbeConfig, ReferenceConfig
 from argyro.config.structures import DistanceLimits
 from argyro.labels.backends.base import Calculation
 from argyro.labels.store import Store
+from argyro.reference import sampling
 from argyro.reference.choice import choose
 from argyro.reference.convergence import convergence_table
 from argyro.reference.dataset import shipped, split
 from argyro.reference.dynamics import published_diffusivity
 from argyro.reference.errors import error_table
 from argyro.reference.fitting import configurations, fit_ladder, usable
-from argyro.reference.runs import run
-from argyro.reference.sampling import Sampler
+from argyro.reference.runs import Run, run
+from argyro.reference.sampling import Sampler, is_whole
 from argyro.structures.bulk import build_bulk
 from argyro.structures.pushed import inserted, pushed_together
 from mtpcore.ase import MTP
@@ -53,8 +56,8 @@ def potential() -> mtpcore.Potential:
     return mtpcore.read_potential(ROOT / "config/reference/teacher/Cl-12.mtp")
 
 
-def sampler(potential: mtpcore.Potential | None, seed: int = 1) -> Sampler:
-    calculator = None if potential is None else MTP(potential, SPECIES)
+def sampler(potential: mtpcore.Potential | Calculator | None, seed: int = 1) -> Sampler:
+    calculator: Any = MTP(potential, SPECIES) if isinstance(potential, mtpcore.Potential) else potential
     settings = SamplingConfig(run_ps=0.1, temperatures_K=(300.0, 1200.0))
     return Sampler(MATERIALS, settings, DistanceLimits(), calculator, seed)
 
@@ -66,7 +69,7 @@ def counts(structures: list[Atoms]) -> dict[str, int]:
 def test_first_generation_is_rattled_and_exact_in_number_and_composition() -> None:
     wanted = GenerationConfig(bulk=5, boundary=3, carved=0, contact=4)
     sample = sampler(None).sample(wanted)
-    assert counts(sample.structures) == {"bulk": 5, "boundary": 3, "contact": 4}
+    assert counts(sample.structures) == {"rattled": 5, "boundary": 3, "contact": 4}
     for atoms in sample.structures:
         numbers = atoms.symbols.formula.count()
         assert numbers == {element: numbers["P"] * n for element, n in {"Li": 6, "P": 1, "S": 5, "Cl": 1}.items()}
@@ -146,6 +149,44 @@ def test_contacts_go_through_all_pairs_of_elements() -> None:
         np.fill_diagonal(closeness, np.inf)
         pairs |= {frozenset(contact.symbols[[i, j]]) for i, j in np.argwhere(closeness < 0.9)}
     assert len(pairs) == 10
+
+
+class WellsBelow(Calculator):
+    """The closer any two atoms below 1.5 angstrom are, the lower the energy."""
+
+    implemented_properties = ["energy"]  # noqa: RUF012  as in ASE
+
+    def calculate(self, atoms: Any = None, properties: Any = (), system_changes: Any = ()) -> None:  # noqa: ARG002
+        distances = atoms.get_all_distances(mic=True) + 9 * np.eye(len(atoms))
+        self.results = {"energy": min(0.0, float(distances.min()) - 1.5)}
+
+
+def test_contacts_are_in_wells_of_the_potential_where_it_has_some(frame: Atoms) -> None:
+    frame.info.update({"material": MATERIALS[0].id, "source": "run-0"})
+    nearest = {}
+    for name, calculator in (("random", None), ("wells", WellsBelow())):
+        sampled = sampler(calculator)
+        contacts = sampled._contacts([frame], 20)
+        distances = [c.get_all_distances(mic=True) + 9 * np.eye(len(c)) for c in contacts]
+        nearest[name] = np.array([each.min() for each in distances])
+        assert len(contacts) == sum(record.frames for record in sampled.records)
+    assert (nearest["wells"] < 1.5).all()
+    assert (nearest["random"] > 1.5).any()
+
+
+def test_frames_with_torn_tetrahedra_are_broken_even_if_their_run_is_not(
+    potential: mtpcore.Potential, monkeypatch: pytest.MonkeyPatch, frame: Atoms
+) -> None:
+    torn = frame.copy()
+    (phosphorus, *_), (sulfur, *_) = (np.flatnonzero(torn.symbols == e) for e in ("P", "S"))
+    nearest = np.argsort(torn.get_distances(phosphorus, range(len(torn)), mic=True))[1]
+    torn.set_distance(phosphorus, nearest, 2.8, fix=0)
+    assert torn.symbols[nearest] == torn.symbols[sulfur]
+    assert is_whole(frame, MATERIALS[0])
+    assert not is_whole(torn, MATERIALS[0])
+    monkeypatch.setattr(sampling, "run", lambda *_, **__: Run([frame, torn], "", 0.1))
+    sample = sampler(potential).sample(GenerationConfig(bulk=4, boundary=1, carved=0, contact=0))
+    assert counts(sample.structures[:4]) == {"bulk": 1, "hot": 1, "broken": 2}
 
 
 def test_frames_of_a_run_that_broke_are_a_class_of_their_own(potential: mtpcore.Potential) -> None:

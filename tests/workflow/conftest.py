@@ -2,9 +2,11 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,27 @@ def planned(run: Callable[..., str]) -> Callable[..., dict[str, int]]:
         return {rule: int(count) for rule, count in (line.split() for line in table.group(1).splitlines())}
 
     return plan
+
+
+@pytest.fixture(scope="session")
+def kill_all() -> Callable[[int], None]:
+    """A function that kills every process of a session (SIGKILL), those too that are started meanwhile."""
+
+    def kill(session: int) -> None:
+        while processes := living(session):
+            for process in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+
+    return kill
+
+
+def living(session: int) -> set[int]:
+    """Processes of a session, however deep in its tree, that are more than an entry in a table."""
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, own = file.read_text().rpartition(")")[2].split()[:4]
+            if int(own) == session and state != "Z":
+                found.add(int(file.parent.name))
+    return found

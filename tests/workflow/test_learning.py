@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -118,25 +119,6 @@ class Campaign:
             with suppress(FileNotFoundError), np.load(file) as checkpoint:
                 found[file] = len(checkpoint["history_loss"])
         return found
-
-
-def living(session: int) -> set[int]:
-    """Processes of a session, however deep in its tree, that are more than an entry in a table."""
-    found = set()
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, _, _, own = file.read_text().rpartition(")")[2].split()[:4]
-            if int(own) == session and state != "Z":
-                found.add(int(file.parent.name))
-    return found
-
-
-def kill_all(session: int) -> None:
-    """SIGKILL every process of a session, those too that are started meanwhile."""
-    while processes := living(session):
-        for process in processes:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
 
 
 def wait_for_fit(process: subprocess.Popen[str], campaign: Campaign) -> None:
@@ -270,7 +252,9 @@ def test_round_limit_stops_the_campaign_and_leaves_the_ledger(tmp_path: Path) ->
 
 
 @pytest.mark.long
-def test_kill_and_resume_ends_at_the_same_potential_and_labels_nothing_twice(tmp_path: Path) -> None:
+def test_kill_and_resume_ends_at_the_same_potential_and_labels_nothing_twice(
+    tmp_path: Path, kill_all: Callable[[int], None]
+) -> None:
     """Launcher, Snakemake and jobs die at once, ten times: first within a fit, then at random moments."""
     undisturbed = Campaign(tmp_path, fit=LONG_FIT)
     began = time.monotonic()

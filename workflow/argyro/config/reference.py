@@ -19,7 +19,8 @@ class GenerationConfig(Section):
     carved: int = Field(default=27, ge=0)
     """Cells carved around atoms of boundaries; none in the first generation."""
     contact: int = Field(default=10, ge=0)
-    """Frames in which two atoms are pushed together: what keeps a potential repulsive."""
+    """Frames in which two atoms are pushed together, into wells of the potential where it has some: what makes the next
+    one repulsive."""
     level: int = Field(default=8, ge=2, le=28, multiple_of=2)
     """Level of the potential that is fitted to all labels so far and samples the next generation."""
 
@@ -83,13 +84,13 @@ class TeacherConfig(Section):
     """Below the closest pair in the labels."""
     holdout_fraction: Fraction = 0.15
     """Part of every class that is not fitted to."""
-    energy_weight: PositiveFloat = 10.0
+    energy_weight: PositiveFloat = 20.0
     """Weight of energies in the loss."""
     force_weight_angstrom2: PositiveFloat = 0.04
     """Weight of forces in the loss."""
     stress_weight: NonNegativeFloat = 0.001
     """Weight of virials in the loss."""
-    max_force_eV_per_angstrom: PositiveFloat = 150.0
+    max_force_eV_per_angstrom: PositiveFloat = 2000.0
     """Labels with a larger force are left out of the fit, and counted."""
 
 
@@ -121,7 +122,8 @@ class ReferenceConfig(Section):
             GenerationConfig(),
             GenerationConfig(),
             GenerationConfig(level=16),
-            GenerationConfig(bulk=210, boundary=105, carved=140, contact=325),
+            GenerationConfig(bulk=210, boundary=105, carved=140, contact=325, level=20),
+            GenerationConfig(bulk=45, boundary=24, carved=24, contact=160),
         ),
         min_length=1,
     )

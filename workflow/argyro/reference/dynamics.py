@@ -1,5 +1,6 @@
 """Molecular dynamics that a teacher has to stand: bulk and a bicrystal, cold and hot."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from argyro.common.randomness import seed_for
 from argyro.config.materials import Material
 from argyro.config.reference import TrialConfig
 from argyro.config.structures import Boundary, DistanceLimits
-from argyro.md.checks import CheckLimits, check_run
+from argyro.md.checks import CheckLimits, check_run, first_frame
 from argyro.md.equilibrate import at_mean_cell
 from argyro.md.lammps import PotentialFile
 from argyro.md.relax import RelaxSettings, relax
@@ -31,6 +32,7 @@ SUPERCELL = (2, 2, 2)
 THERMO_EVERY, MOBILE_EVERY, ALL_EVERY = 50, 50, 500  # steps
 SEGMENT_STEPS = 25_000
 RELAXATION_ROUNDS = 2  # takes the worst out of the start, no more
+FOLDERS = re.compile(r"(?<![^\s(])(?:/[^\s/()]+)+/")  # of files in warnings: a table is the same wherever it is made
 EQUILIBRATION, PRODUCTION = "equilibration", "production"
 
 
@@ -130,7 +132,8 @@ def trial_report(trial: Trial, result: RunResult, published: Path) -> dict[str, 
 
     Args:
         trial: What was run.
-        result: Of the production, or of the equilibration if that ended early.
+        result: Of the production, or of the equilibration if that ended early; lithium's diffusion is told of a
+            finished run only.
         published: Table of published diffusivities.
     """
     checks = check_run(
@@ -140,7 +143,7 @@ def trial_report(trial: Trial, result: RunResult, published: Path) -> dict[str, 
         temperature_K=trial.temperature_K,
         limits=CheckLimits(),
     )
-    atoms = result.final()
+    atoms = first_frame(result.trajectory("all"))  # of a system that flew apart there may be no other
     return {
         "material": trial.material.id,
         "anion": trial.material.anion,
@@ -151,7 +154,9 @@ def trial_report(trial: Trial, result: RunResult, published: Path) -> dict[str, 
         "length_ps": result.time,
         "status": result.status,
         "volume_per_atom_angstrom3": float(atoms.get_volume()) / len(atoms),
-        "diffusion": diffusion([result], trial.material.mobile),
+        "diffusion": diffusion([result], trial.material.mobile)
+        if result.finished
+        else {"diffusive": "the run ended early"},
         "published_D_cm2_per_s": published_diffusivity(
             trial.material.anion, trial.material.exchange_percent, trial.temperature_K, published
         )
@@ -202,7 +207,7 @@ def trial_table(reports: Sequence[dict[str, Any]]) -> pd.DataFrame:
                 "drift_meV_per_atom_per_ns": drift["value"],
                 "drift_error_meV_per_atom_per_ns": drift["error"],
                 "broken_bonds": len(report["breaks"]),
-                "violations": "; ".join(report["violations"]),
+                "violations": FOLDERS.sub("", "; ".join(report["violations"])),
                 "volume_per_atom_angstrom3": report["volume_per_atom_angstrom3"],
             }
             | report["diffusion"]

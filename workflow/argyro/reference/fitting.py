@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from ase import Atoms
@@ -12,13 +13,17 @@ import mtpcore
 from argyro.common.files import sha256_of_file
 from argyro.config.reference import TeacherConfig
 from mtpcore.configuration import Configuration
+from mtpcore.methods import MethodName
 from mtpcore.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-HALF_WEIGHT_FORCE = 6.0  # eV/angstrom: labels whose largest force is this count half
+HALF_WEIGHT_FORCE = 5.5  # eV/angstrom: labels whose largest force is this count half
+WEIGHT_POWER = 3  # with which weights fall beyond: of forces of hundreds, what is left is that they repel
+BROKEN_WEIGHT = 0.3  # of frames without whole rigid units, or on the way there: no run should get so far
 SEARCH_HOPS = 4  # of the cold start
-MOST_ITERATIONS, LAST_ITERATIONS = 80, 12  # of a fit to a part of the labels, and of the last one, to all
+LADDER_ITERATIONS = 50  # of each fit to a part of the labels
+LAST_ITERATIONS: Final[dict[MethodName, int]] = {"variable-projection": 8, "bfgs": 200}  # of those to all, in turn
 
 
 def usable(labelled: Sequence[Atoms], settings: TeacherConfig) -> list[Atoms]:
@@ -40,7 +45,8 @@ def largest_force(atoms: Atoms) -> float:
 
 def weight(atoms: Atoms) -> float:
     """How much a label counts in a fit: less, the farther it is from anything that a run visits."""
-    return float(1 / (1 + (largest_force(atoms) / HALF_WEIGHT_FORCE) ** 4))
+    own = BROKEN_WEIGHT if atoms.info["class"] == "broken" else 1.0
+    return float(own / (1 + (largest_force(atoms) / HALF_WEIGHT_FORCE) ** WEIGHT_POWER))
 
 
 def configurations(labelled: Sequence[Atoms], species: Sequence[str]) -> list[Configuration]:
@@ -64,6 +70,9 @@ def fit_ladder(
 ) -> mtpcore.Potential:
     """Fit one level after the other to a part of the labels, each starting from the one before; the last then to all.
 
+    The last fit begins by variable projection, whose first steps fall far, and goes on by gradients: along the valley
+    that is left these are several times as fast.
+
     Args:
         labelled: Structures with labels.
         species: Elements in the order of the potential's species.
@@ -74,9 +83,9 @@ def fit_ladder(
     """
     weights = mtpcore.FitWeights(settings.energy_weight, settings.force_weight_angstrom2, settings.stress_weight)
 
-    def how(iterations: int) -> mtpcore.FitSettings:
+    def how(method: MethodName, iterations: int) -> mtpcore.FitSettings:
         return mtpcore.FitSettings(
-            weights, seed=seed % 2**31, hops=SEARCH_HOPS, max_iterations=iterations, threads=threads
+            weights, method, seed=seed % 2**31, hops=SEARCH_HOPS, max_iterations=iterations, threads=threads
         )
 
     data = configurations(usable(labelled, settings), species)
@@ -90,16 +99,19 @@ def fit_ladder(
     )
     for level in levels:
         start = mtpcore.upconvert(potential, level) if potential.trained else potential
-        potential = _fit(start, some, how(MOST_ITERATIONS))
-    return _fit(potential, data, how(LAST_ITERATIONS))
+        potential = _fit(start, some, how("variable-projection", LADDER_ITERATIONS))
+    for method, iterations in LAST_ITERATIONS.items():
+        potential = _fit(potential, data, how(method, iterations))
+    return potential
 
 
 def _fit(start: mtpcore.Potential, data: Sequence[Configuration], settings: mtpcore.FitSettings) -> mtpcore.Potential:
     fit = mtpcore.fit(start, data, settings=settings, progress=Progress(enabled=False))
     logger.info(
-        "%d parameters, %d labels: %s after %d iterations, loss %.5f, energy %.2f meV/atom, force %.4f eV/angstrom",
+        "%d parameters, %d labels, %s: %s after %d iterations, loss %.5f, energy %.2f meV/atom, force %.4f eV/angstrom",
         start.parameter_count,
         len(data),
+        settings.method,
         fit.reason,
         len(fit.history["loss"]),
         fit.loss,

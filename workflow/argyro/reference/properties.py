@@ -59,6 +59,7 @@ def repulsion(frames: Sequence[Atoms], calculator: Any, seed: int) -> dict[str, 
     found = short_range(frames, calculator, limits, displacements=INSERTIONS, seed=seed)
     return {
         "short_range_trials": found.approaches + found.displacements,
+        "short_range_places_left_out": found.left_out,
         "short_range_wells": len(found.wells),
         "lowest_insertion_energy_eV": found.lowest_eV,
     }

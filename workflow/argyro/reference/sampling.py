@@ -5,7 +5,8 @@ it fails, the last moments before the failure are what the next potential learns
 """
 
 import logging
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations_with_replacement
 from typing import Any
@@ -19,16 +20,19 @@ from argyro.common.randomness import generator_for, seed_for
 from argyro.config.materials import Material
 from argyro.config.reference import GenerationConfig, SamplingConfig
 from argyro.config.structures import DistanceLimits, SeedsConfig, StructuresConfig
+from argyro.md.checks import find_bonds
 from argyro.structures.bulk import build_bulk
 from argyro.structures.pushed import inserted, pushed_together
 from argyro.structures.seeds import build_seeds
 from mtpcore.ase import MTP
+from mtpcore.errors import CloseContactWarning
 
 from . import cells
-from .runs import Run, relax, run
+from .runs import relax, run
 
 logger = logging.getLogger(__name__)
 type FloatArray = npt.NDArray[np.float64]
+type Pusher = Callable[[Atoms, tuple[str, str], float, np.random.Generator], Atoms]
 
 DECIMALS = 5  # of positions and cells, angstrom: committed files are small
 HOT_K = 1000.0  # above it a bulk frame belongs to the class hot
@@ -44,6 +48,7 @@ RATTLED = SeedsConfig(
 BOUNDARY_RATTLE = 0.05  # angstrom
 LONG_CELL_SHARE = 0.25  # of bulk runs, in a cell of 104 atoms
 MAX_ATTEMPTS = 20  # of a structure, before the generation is given up
+CONTACT_TRIES = 30  # of which the first in which the potential has a well is taken
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ class Sampler:
             rattled = build_seeds(material, settings, seed=seed_for(self.seed, material.id))
             self._record("bulk", f"{material.id}, rattled", None, len(rattled), "")
             names = [f"{material.id}-rattled-{index}" for index in range(share)]
-            structures += [_tagged(a, "bulk", material.id, n) for a, n in zip(rattled, names, strict=True)]
+            structures += [_tagged(a, "rattled", material.id, n) for a, n in zip(rattled, names, strict=True)]
         return structures
 
     def _rattled_boundaries(self, count: int) -> list[Atoms]:
@@ -169,9 +174,13 @@ class Sampler:
         length, count = self.settings.run_ps, self.settings.frames_per_run
         result = run(atoms, self.calculator, temperature, length_ps=length, count=count, seed=seed)
         self._record(kind, name, temperature, len(result.frames), result.broken, result.length_ps)
-        name = _class_of_frames(kind, temperature, result)
-        material = str(atoms.info["material"])
-        return [_tagged(f, name, material, f"{kind}-{index}", temperature_K=temperature) for f in result.frames]
+        name = "hot" if kind == "bulk" and temperature > HOT_K else kind
+        material = self._material(atoms)
+        frames = [_tagged(f, name, material.id, f"{kind}-{index}", temperature_K=temperature) for f in result.frames]
+        for frame in frames:
+            if result.broken or not is_whole(frame, material):
+                frame.info["class"] = "broken"
+        return frames
 
     def _bulk_cell(self, index: int) -> tuple[Atoms, str]:
         rng = generator_for(self.seed, "bulk", index)
@@ -205,7 +214,7 @@ class Sampler:
                 break
             rng = generator_for(self.seed, "carved", attempt)
             frame = frames[int(rng.integers(len(frames)))]
-            material = next(m for m in self.materials if m.id == frame.info["material"])
+            material = self._material(frame)
             try:
                 cell = cells.carved_cell(
                     frame,
@@ -218,27 +227,64 @@ class Sampler:
             except StructureError as error:
                 self._record("carved", material.id, None, 0, str(error))
                 continue
+            name = "carved" if is_whole(cell, material) else "broken"
             self._record("carved", material.id, None, 1, "")
             origin = {key: frame.info[key] for key in ("source", "temperature_K")}
-            carved.append(_tagged(cell, "carved", material.id, **origin))
+            carved.append(_tagged(cell, name, material.id, **origin))
         if len(carved) < count:
             raise StructureError(f"only {len(carved)} of {count} cells could be carved; see the log")
         return carved
 
     def _contacts(self, frames: Sequence[Atoms], count: int) -> list[Atoms]:
-        """Frames in which two atoms are pushed together, pairs of elements in turn, others far from them or not."""
+        """Frames in which two atoms are pushed together, pairs of elements in turn, others far from them or not.
+
+        Where the potential has wells is what the next one has to learn: of several tries the first that is in one is
+        taken, or the very first if none is.
+        """
         contacts = []
         pairs = list(combinations_with_replacement(self.materials[0].elements, 2))
-        closest = self.settings.contact_min_angstrom
         for index in range(count):
             rng = generator_for(self.seed, "contact", index)
-            frame = frames[int(rng.integers(len(frames)))]
-            make = (pushed_together, inserted)[index % 2]
-            one, other = rng.permutation(pairs[index // 2 % len(pairs)])
-            atoms = make(frame, (str(one), str(other)), closest, rng)
-            contacts.append(_tagged(atoms, "contact", str(frame.info["material"]), str(frame.info["source"])))
-            self._record("contact", str(frame.info["material"]), None, 1, "")
+            make, elements = (pushed_together, inserted)[index % 2], pairs[index // 2 % len(pairs)]
+            contacts.append(self._contact(frames, make, elements, rng))
         return contacts
+
+    def _contact(
+        self, frames: Sequence[Atoms], make: Pusher, elements: tuple[str, str], rng: np.random.Generator
+    ) -> Atoms:
+        """The first of several tries that is in a well of the potential, or the very first."""
+        found: Atoms | None = None
+        is_well = False
+        for _ in range(CONTACT_TRIES):
+            frame = frames[int(rng.integers(len(frames)))]
+            one, other = rng.permutation(elements)
+            try:
+                moved = make(frame, (str(one), str(other)), self.settings.contact_min_angstrom, rng)
+            except StructureError as error:
+                self._record("contact", str(frame.info["material"]), None, 0, str(error))
+                continue
+            is_well = self.calculator is not None and self._energy(moved) < self._energy(frame)
+            found = moved if found is None or is_well else found
+            if is_well or self.calculator is None:
+                break
+        if found is None:
+            raise StructureError(f"no {elements[0]} and {elements[1]} could be pushed together; see the log")
+        material = str(found.info["material"])
+        start = f"{material}, {'-'.join(elements)}{', a well of the potential' if is_well else ''}"
+        self._record("contact", start, None, 1, "")
+        return _tagged(found, "contact", material, str(found.info["source"]))
+
+    def _energy(self, atoms: Atoms) -> float:
+        """Of the potential, eV."""
+        copy = atoms.copy()
+        copy.calc = self.calculator
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CloseContactWarning)  # which is the point
+            return float(copy.get_potential_energy())
+
+    def _material(self, atoms: Atoms) -> Material:
+        """What a structure is made of."""
+        return next(material for material in self.materials if material.id == atoms.info["material"])
 
     def _record(  # noqa: PLR0917  the record's members in their order
         self, kind: str, start: str, temperature: float | None, frames: int, ended: str, length_ps: float = 0.0
@@ -248,11 +294,9 @@ class Sampler:
             logger.info("%s, %s: %s", kind, start, ended)
 
 
-def _class_of_frames(kind: str, temperature_K: float, result: Run) -> str:
-    """Frames of the last moments of a run that broke are no frames of bulk or boundaries at any temperature."""
-    if result.broken:
-        return "broken"
-    return "hot" if kind == "bulk" and temperature_K > HOT_K else kind
+def is_whole(atoms: Atoms, material: Material) -> bool:
+    """Whether all rigid units of a structure have the ligands they should have."""
+    return not any(find_bonds(atoms, unit).incomplete for unit in material.rigid_units)
 
 
 def _unbroken(frames: Sequence[Atoms], wanted: int) -> list[Atoms]:

@@ -48,12 +48,14 @@ class ShortRange:
     Attributes:
         approaches: Pairs brought together.
         displacements: Atoms put elsewhere, too close to another.
+        left_out: Places on the way of pairs where a third atom would be nearer than any two may be.
         lowest_eV: Lowest energy of all of these, relative to the frame.
         wells: Places where atoms that are too close gain energy; empty if the potential is sound.
     """
 
     approaches: int
     displacements: int
+    left_out: int
     lowest_eV: float
     wells: list[Well]
 
@@ -71,12 +73,14 @@ class _Approach(NamedTuple):
         distances: Of the two, falling, angstrom.
         positions: Of all atoms at each distance.
         undisturbed: Whether there is no third atom in the way, so that nearer has to mean higher.
+        left_out: Distances at which a third atom would be nearer than any two may be.
     """
 
     pair: str
     distances: list[float]
     positions: list[FloatArray]
     undisturbed: bool
+    left_out: int = 0
 
 
 def short_range(
@@ -85,9 +89,9 @@ def short_range(
     """Bring atoms of frames of a run together, down to 1.2 angstrom.
 
     In every frame the closest pair of each two elements is brought together along its line from the contact distance
-    on, and random atoms are moved to where they are closer to another than the contact distance. A sound potential
-    repels: no energy is below that of the undisturbed frame, and neighbours that approach with nothing else in the way
-    meet rising energies.
+    on, but for places that are less than 1.2 angstrom off a third atom, and random atoms are moved to where they are
+    closer to another than the contact distance. A sound potential repels: no energy is below that of the undisturbed
+    frame, and neighbours that approach with nothing else in the way meet rising energies.
 
     Args:
         frames: Undisturbed.
@@ -102,7 +106,7 @@ def short_range(
     rng = np.random.default_rng(seed)
     wells: list[Well] = []
     found: list[float] = []
-    approaches = 0
+    approaches = left_out = 0
     for frame in frames:
         energy = _Energy(frame, calculator)
         for approach in _approaches(frame, contacts):
@@ -110,11 +114,12 @@ def short_range(
             wells += _wells(approach, energies)
             found += energies
             approaches += 1
+            left_out += approach.left_out
         for moved in _displacements(frame, contacts, displacements, rng):
             found.append(energy(moved.positions[0]))
             wells += _wells(moved, found[-1:])
     moves = len(frames) * displacements
-    return ShortRange(approaches, moves, min(found, default=np.inf), wells)
+    return ShortRange(approaches, moves, left_out, min(found, default=np.inf), wells)
 
 
 class _Energy:
@@ -142,19 +147,21 @@ def _wells(approach: _Approach, energies: Sequence[float]) -> list[Well]:
 
 def _approaches(frame: Atoms, contacts: DistanceLimits) -> Iterator[_Approach]:
     """Of the closest pair of each two elements."""
-    distances = frame.get_all_distances(mic=True)
-    np.fill_diagonal(distances, np.inf)
+    apart_all = frame.get_all_distances(mic=True)
+    np.fill_diagonal(apart_all, np.inf)
     for one, other in combinations_with_replacement(dict.fromkeys(frame.get_chemical_symbols()), 2):
-        block = np.where(np.outer(frame.symbols == one, frame.symbols == other), distances, np.inf)
+        block = np.where(np.outer(frame.symbols == one, frame.symbols == other), apart_all, np.inf)
         i, j = (int(k) for k in np.unravel_index(block.argmin(), block.shape))
         apart = float(block[i, j])
         if not np.isfinite(apart):
             continue
         direction = frame.get_distance(i, j, mic=True, vector=True) / apart
         path = np.arange(min(contacts.between(one, other), apart), CLOSEST - NOISE, -APPROACH_STEP).tolist()
-        positions = [_with_atom_at(frame, j, frame.positions[j] + (d - apart) * direction) for d in path]
+        way = [(d, _with_atom_at(frame, j, frame.positions[j] + (d - apart) * direction)) for d in path]
+        open_way = [(d, p) for d, p in way if _distances_from(frame, p, j).min() >= CLOSEST - NOISE]
+        distances, positions = [d for d, _ in open_way], [p for _, p in open_way]
         undisturbed = apart < NEIGHBOURS and all(_is_free(frame, p, j, i, contacts) for p in positions)
-        yield _Approach(f"{one}-{other}", path, positions, undisturbed)
+        yield _Approach(f"{one}-{other}", distances, positions, undisturbed, len(way) - len(open_way))
 
 
 def _displacements(frame: Atoms, contacts: DistanceLimits, count: int, rng: np.random.Generator) -> Iterator[_Approach]:
