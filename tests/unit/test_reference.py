@@ -27,9 +27,9 @@ from argyro.reference.convergence import convergence_table
 from argyro.reference.dataset import shipped, split
 from argyro.reference.dynamics import published_diffusivity
 from argyro.reference.errors import error_table
-from argyro.reference.fitting import configurations, fit_ladder, usable
+from argyro.reference.fitting import configurations, fit_ladder, usable, weight
 from argyro.reference.runs import Run, run
-from argyro.reference.sampling import Sampler, is_whole
+from argyro.reference.sampling import Sampler, is_sound
 from argyro.structures.bulk import build_bulk
 from argyro.structures.pushed import inserted, pushed_together
 from mtpcore.ase import MTP
@@ -174,7 +174,7 @@ def test_contacts_are_in_wells_of_the_potential_where_it_has_some(frame: Atoms) 
     assert (nearest["random"] > 1.5).any()
 
 
-def test_frames_with_torn_tetrahedra_are_broken_even_if_their_run_is_not(
+def test_decomposed_frames_are_broken_even_if_their_run_is_not(
     potential: mtpcore.Potential, monkeypatch: pytest.MonkeyPatch, frame: Atoms
 ) -> None:
     torn = frame.copy()
@@ -182,8 +182,11 @@ def test_frames_with_torn_tetrahedra_are_broken_even_if_their_run_is_not(
     nearest = np.argsort(torn.get_distances(phosphorus, range(len(torn)), mic=True))[1]
     torn.set_distance(phosphorus, nearest, 2.8, fix=0)
     assert torn.symbols[nearest] == torn.symbols[sulfur]
-    assert is_whole(frame, MATERIALS[0])
-    assert not is_whole(torn, MATERIALS[0])
+    sulfide = frame.copy()
+    near = np.flatnonzero((frame.symbols == "S") & (np.arange(len(frame)) != nearest))
+    sulfide.set_distance(nearest, int(near[0]), 2.3, fix=0)
+    for atoms, sound in ((frame, True), (torn, False), (sulfide, False)):
+        assert is_sound(atoms, MATERIALS[0], DistanceLimits()) == sound
     monkeypatch.setattr(sampling, "run", lambda *_, **__: Run([frame, torn], "", 0.1))
     sample = sampler(potential).sample(GenerationConfig(bulk=4, boundary=1, carved=0, contact=0))
     assert counts(sample.structures[:4]) == {"bulk": 1, "hot": 1, "broken": 2}
@@ -240,6 +243,9 @@ def test_labels_far_from_any_run_count_less_or_not_at_all(labelled: list[Atoms])
     weights = [float(c.features["fit_weight"]) for c in configurations([labelled[0], stretched], SPECIES)]
     assert weights[0] > 0.5
     assert weights[1] < 1e-3
+    decomposed = labelled[0].copy()
+    decomposed.info["class"] = "broken"
+    assert weight(decomposed) == pytest.approx(0.3 * weight(labelled[0]))
 
 
 def test_no_rung_of_the_ladder_raises_the_error_and_the_highest_lowers_it(labelled: list[Atoms]) -> None:

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 HALF_WEIGHT_FORCE = 5.5  # eV/angstrom: labels whose largest force is this count half
 WEIGHT_POWER = 3  # with which weights fall beyond: of forces of hundreds, what is left is that they repel
-BROKEN_WEIGHT = 0.3  # of frames without whole rigid units, or on the way there: no run should get so far
+BROKEN_WEIGHT = 0.3  # of decomposed structures, or on the way there: no run should get so far
 SEARCH_HOPS = 4  # of the cold start
 LADDER_ITERATIONS = 50  # of each fit to a part of the labels
 LAST_ITERATIONS: Final[dict[MethodName, int]] = {"variable-projection": 8, "bfgs": 200}  # of those to all, in turn

@@ -20,10 +20,10 @@ from argyro.common.randomness import generator_for, seed_for
 from argyro.config.materials import Material
 from argyro.config.reference import GenerationConfig, SamplingConfig
 from argyro.config.structures import DistanceLimits, SeedsConfig, StructuresConfig
-from argyro.md.checks import find_bonds
 from argyro.structures.bulk import build_bulk
 from argyro.structures.pushed import inserted, pushed_together
 from argyro.structures.seeds import build_seeds
+from argyro.structures.validator import validate
 from mtpcore.ase import MTP
 from mtpcore.errors import CloseContactWarning
 
@@ -48,6 +48,7 @@ RATTLED = SeedsConfig(
 BOUNDARY_RATTLE = 0.05  # angstrom
 LONG_CELL_SHARE = 0.25  # of bulk runs, in a cell of 104 atoms
 MAX_ATTEMPTS = 20  # of a structure, before the generation is given up
+SOUND = 0.9  # of limits: two atoms nearer than that have a bond they should not have, such as S-S of 2.1 angstrom
 CONTACT_TRIES = 30  # of which the first in which the potential has a well is taken
 
 
@@ -178,7 +179,7 @@ class Sampler:
         material = self._material(atoms)
         frames = [_tagged(f, name, material.id, f"{kind}-{index}", temperature_K=temperature) for f in result.frames]
         for frame in frames:
-            if result.broken or not is_whole(frame, material):
+            if result.broken or not is_sound(frame, material, self.limits):
                 frame.info["class"] = "broken"
         return frames
 
@@ -227,7 +228,7 @@ class Sampler:
             except StructureError as error:
                 self._record("carved", material.id, None, 0, str(error))
                 continue
-            name = "carved" if is_whole(cell, material) else "broken"
+            name = "carved" if is_sound(cell, material, self.limits) else "broken"
             self._record("carved", material.id, None, 1, "")
             origin = {key: frame.info[key] for key in ("source", "temperature_K")}
             carved.append(_tagged(cell, name, material.id, **origin))
@@ -294,9 +295,9 @@ class Sampler:
             logger.info("%s, %s: %s", kind, start, ended)
 
 
-def is_whole(atoms: Atoms, material: Material) -> bool:
-    """Whether all rigid units of a structure have the ligands they should have."""
-    return not any(find_bonds(atoms, unit).incomplete for unit in material.rigid_units)
+def is_sound(atoms: Atoms, material: Material, limits: DistanceLimits) -> bool:
+    """Whether a structure's rigid units are whole and no atoms are so close that they have bound otherwise."""
+    return not validate(atoms, material, limits.scaled(SOUND)).atoms_at_fault
 
 
 def _unbroken(frames: Sequence[Atoms], wanted: int) -> list[Atoms]:
