@@ -54,18 +54,13 @@ def potential(anion: str) -> PotentialFile:
 
 def trials(anion: str, settings: TrialConfig) -> dict[str, Trial]:
     """All runs of a halide; names of those for diffusivities alone end with their number."""
-    found = {}
-    for percent in settings.exchange_percent:
-        material = Material(
-            id=f"Li6PS5{anion}-{percent:g}", formula=f"Li6PS5{anion}", anion=anion, exchange_percent=percent
-        )
-        for temperature in settings.temperatures_K:
-            for kind in ("bulk", "bicrystal") if percent == settings.exchange_percent[0] else ("bulk",):
-                found[f"{material.id}-{kind}-{temperature}K"] = Trial(material, kind, float(temperature))
-        for temperature in MOVING_K:
-            for replica in range(REPLICAS):
-                found[f"{material.id}-bulk-{temperature}K-{replica}"] = Trial(material, "bulk", float(temperature))
-    return found
+    materials = [
+        Material(id=f"Li6PS5{anion}-{percent:g}", formula=f"Li6PS5{anion}", anion=anion, exchange_percent=percent)
+        for percent in settings.exchange_percent
+    ]
+    found = {f"{m.id}-{kind}-{k}K": Trial(m, kind, float(k)) for m, kind, k in settings.runs(materials)}
+    more = [(material, k, replica) for material in materials for k in MOVING_K for replica in range(REPLICAS)]
+    return found | {f"{m.id}-bulk-{k}K-{replica}": Trial(m, "bulk", float(k)) for m, k, replica in more}
 
 
 def prepare(folder: Path, anion: str, settings: TrialConfig) -> None:

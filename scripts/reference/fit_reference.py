@@ -13,6 +13,7 @@ with job(snakemake.log[0]):
     params = snakemake.params
     labelled = [atoms for file in snakemake.input for atoms in read_structures(Path(file))]
     teacher = TeacherConfig.model_validate(params.teacher)
-    fitted = fit_ladder(labelled, params.species, teacher, levels=[params.level], seed=params.seed, threads=1)
+    levels = [*(level for level in teacher.levels if level < params.level), params.level]
+    fitted = fit_ladder(labelled, params.species, teacher, levels=levels, seed=params.seed, threads=1)
     with replacing(Path(snakemake.output[0])) as temporary:
         mtpcore.write_potential(temporary, fitted)

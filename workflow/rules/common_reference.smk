@@ -48,9 +48,9 @@ def generation_of(wildcards):
 
 
 def settings_of_sampling_fits():
-    """Settings of the fits in between: those of the teacher but its ladder and what it is fitted to."""
+    """Settings of the fits in between: those of the teacher but which labels it is fitted to."""
     return REFERENCE.teacher.model_dump(
-        mode="json", exclude={"labels", "levels", "holdout_fraction"}
+        mode="json", exclude={"labels", "holdout_fraction"}
     )
 
 
@@ -94,23 +94,16 @@ def labels_of_all_generations(wildcards):
     return [f"reference/{wildcards.system}/g{g}/labels.extxyz" for g in generations]
 
 
-TRIALS = [
-    f"{material.id}-{kind}-{temperature}K"
-    for material in settings.materials
-    for kind in ("bulk", "bicrystal")
-    for temperature in REFERENCE.trial.temperatures_K
-    if material.exchange_percent in REFERENCE.trial.exchange_percent
-    and (
-        kind == "bulk"
-        or material.exchange_percent == REFERENCE.trial.exchange_percent[0]
-    )
-]
+TRIALS = {
+    f"{material.id}-{kind}-{temperature}K": material
+    for material, kind, temperature in REFERENCE.trial.runs(settings.materials)
+}
 
 
 def trials_of_system(wildcards):
     """Reports of all trials of a chemical system."""
     return [
         f"reference/{wildcards.system}/teacher/trials/{trial}.json"
-        for trial in TRIALS
-        if MATERIALS[trial.rsplit("-", 2)[0]].chemical_system == wildcards.system
+        for trial, material in TRIALS.items()
+        if material.chemical_system == wildcards.system
     ]

@@ -1,12 +1,17 @@
 """Settings of the reference campaign: labels of a foundation model and of PBE, and teachers fitted to them."""
 
-from typing import Literal, Self
+from collections.abc import Sequence
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from .base import Fraction, NonNegativeFloat, Percent, PositiveFloat, PositiveInt, Section
 from .dynamics import Engine
-from .labels import BackendName, GpawConfig
+from .labels import GpawConfig
+from .materials import Material
+
+type TrialKind = Literal["bulk", "bicrystal"]
+TRIAL_KINDS: tuple[TrialKind, ...] = get_args(TrialKind.__value__)
 
 
 class GenerationConfig(Section):
@@ -110,12 +115,21 @@ class TrialConfig(Section):
     engine: Engine = "lammps"
     """What runs them, as dynamics.engine says; jobs on a GPU ask for the resource gpu: 1."""
 
+    def runs(self, materials: Sequence[Material]) -> list[tuple[Material, TrialKind, int]]:
+        """Material, kind and temperature of every trial; materials of other exchanges have none."""
+        mine = [material for material in materials if material.exchange_percent in self.exchange_percent]
+        return [
+            (material, kind, temperature)
+            for material in mine
+            for kind in TRIAL_KINDS
+            for temperature in self.temperatures_K
+            if kind == "bulk" or material.exchange_percent == self.exchange_percent[0]
+        ]
+
 
 class ReferenceConfig(Section):
     """Reference labels and teacher potentials, made by the preset `reference`; other campaigns use what it made."""
 
-    backend: BackendName = "sevennet"
-    """What labels the large set."""
     generations: tuple[GenerationConfig, ...] = Field(
         default=(
             GenerationConfig(bulk=100, boundary=30, carved=0, contact=20),
