@@ -12,7 +12,6 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 
 from argyro.common.errors import StructureError
@@ -31,7 +30,6 @@ from . import cells
 from .runs import relax, run
 
 logger = logging.getLogger(__name__)
-type FloatArray = npt.NDArray[np.float64]
 type Pusher = Callable[[Atoms, tuple[str, str], float, np.random.Generator], Atoms]
 
 DECIMALS = 5  # of positions and cells, angstrom: committed files are small
