@@ -49,11 +49,13 @@ learning:
   fit: {{hops: 0, max_iterations: 15, tolerance: 0.01, min_dist_angstrom: 1.4}}
 dynamics:
   ranks: 2
-  temperatures_K: [600]
+  temperatures_K: [300]
   equilibration_ps: 0.2
-  production_ps: 0.8
-  all_atoms_frame_ps: 0.1
-  segment_ps: 0.4
+  production_ps: 300  # ten seconds: time to see it and to halt it
+  all_atoms_frame_ps: 1
+  segment_ps: 50
+  select_grade: 1.0e+8  # so little was learned that nothing is known
+  stop_grade: 1.0e+9
 """
 # What the profile leaves to the site: no accounting here, and nobody whom looking often would disturb
 SITE = [
@@ -231,7 +233,9 @@ def halt_dynamics(cluster: Cluster, is_under_way: Callable[[], object]) -> Job:
     """Halt the job of molecular dynamics once it is under way, or it could end before anything happens to it."""
 
     def running() -> list[Job]:
-        return [job for job in cluster.jobs() if job.rule == "run_dynamics" and job.state == "RUNNING"]
+        jobs = [job for job in cluster.jobs() if job.rule == "run_dynamics"]
+        assert all(job.state != "COMPLETED" for job in jobs), "molecular dynamics was over before it was seen"
+        return [job for job in jobs if job.state == "RUNNING"]
 
     wait_until(lambda: bool(is_under_way() and running()), "molecular dynamics", pause=0.2)
     (job,) = running()
@@ -307,7 +311,7 @@ def check_outputs(folder: Path, jobs: list[Job]) -> None:
     for name, intervals in writers.items():
         assert sum(finished for *_, finished in intervals) == 1, (name, intervals)
         assert all(end <= start for (_, end, _), (start, *_) in pairwise(sorted(intervals))), (name, intervals)
-    assert len(writers["dynamics/Li6PS5Cl-bulk-1x1x1-a0/r0/600K/0/report.json"]) == 2
+    assert len(writers["dynamics/Li6PS5Cl-bulk-1x1x1-a0/r0/300K/0/report.json"]) == 2
     assert {*TABLES, POTENTIAL, FIRST_FIT} <= set(writers)
 
 
