@@ -201,6 +201,12 @@ def test_frames_of_a_run_that_broke_are_a_class_of_their_own(potential: mtpcore.
     assert counts(sample.structures) == {"broken": 3}
 
 
+def test_runs_of_a_generation_are_as_long_as_it_says(potential: mtpcore.Potential) -> None:
+    for own, expected in ((None, 0.1), (0.2, 0.2)):
+        sample = sampler(potential).sample(GenerationConfig(bulk=1, boundary=1, carved=0, contact=0, run_ps=own))
+        assert {record.length_ps for record in sample.records} == {expected}
+
+
 def test_run_that_breaks_gives_its_last_moments(potential: mtpcore.Potential, frame: Atoms) -> None:
     found = run(frame, MTP(potential, SPECIES), 30000.0, length_ps=1.0, count=3, seed=1)
     assert found.broken
@@ -243,9 +249,10 @@ def test_labels_far_from_any_run_count_less_or_not_at_all(labelled: list[Atoms])
     weights = [float(c.features["fit_weight"]) for c in configurations([labelled[0], stretched], SPECIES)]
     assert weights[0] > 0.5
     assert weights[1] < 1e-3
-    decomposed = labelled[0].copy()
-    decomposed.info["class"] = "broken"
-    assert weight(decomposed) == pytest.approx(0.3 * weight(labelled[0]))
+    for name, own in (("broken", 0.3), ("carved", 2.0), ("boundary", 1.0)):
+        other = labelled[0].copy()
+        other.info["class"] = name
+        assert weight(other) == pytest.approx(own * weight(labelled[0]))
 
 
 def test_no_rung_of_the_ladder_raises_the_error_and_the_highest_lowers_it(labelled: list[Atoms]) -> None:

@@ -26,6 +26,9 @@ class GenerationConfig(Section):
     contact: int = Field(default=10, ge=0)
     """Frames in which two atoms are pushed together, into wells of the potential where it has some: what makes the next
     one repulsive."""
+    run_ps: PositiveFloat | None = None
+    """Length of its runs; null: that of sampling.run_ps. In longer ones boundaries melt, and runs break where the
+    potential does not know the melt."""
     level: int = Field(default=8, ge=2, le=28, multiple_of=2)
     """Level of the potential that is fitted to all labels so far and samples the next generation."""
 
@@ -137,7 +140,9 @@ class ReferenceConfig(Section):
             GenerationConfig(),
             GenerationConfig(level=16),
             GenerationConfig(bulk=210, boundary=105, carved=140, contact=325, level=20),
-            GenerationConfig(bulk=45, boundary=24, carved=24, contact=160),
+            GenerationConfig(bulk=45, boundary=24, carved=24, contact=160, level=20),
+            GenerationConfig(bulk=24, boundary=75, carved=50, contact=120, run_ps=20.0, level=20),
+            GenerationConfig(bulk=6, boundary=45, carved=15, contact=40, run_ps=20.0),
         ),
         min_length=1,
     )

@@ -20,10 +20,12 @@ logger = logging.getLogger(__name__)
 
 HALF_WEIGHT_FORCE = 5.5  # eV/angstrom: labels whose largest force is this count half
 WEIGHT_POWER = 3  # with which weights fall beyond: of forces of hundreds, what is left is that they repel
-BROKEN_WEIGHT = 0.3  # of decomposed structures, or on the way there: no run should get so far
+CLASS_WEIGHTS: Final = {"broken": 0.3, "carved": 2.0}
+"""Of classes that do not count 1. Broken: decomposed, or on the way there, and no run should get so far. Carved: few
+atoms of the many that differ, and the hardest to fit of what runs visit."""
 SEARCH_HOPS = 4  # of the cold start
-LADDER_ITERATIONS = 50  # of each fit to a part of the labels
-LAST_ITERATIONS: Final[dict[MethodName, int]] = {"variable-projection": 8, "bfgs": 200}  # of those to all, in turn
+LADDER_ITERATIONS = 35  # of each fit to a part of the labels
+LAST_ITERATIONS: Final[dict[MethodName, int]] = {"variable-projection": 5, "bfgs": 260}  # of those to all, in turn
 
 
 def usable(labelled: Sequence[Atoms], settings: TeacherConfig) -> list[Atoms]:
@@ -45,7 +47,7 @@ def largest_force(atoms: Atoms) -> float:
 
 def weight(atoms: Atoms) -> float:
     """How much a label counts in a fit: less, the farther it is from anything that a run visits."""
-    own = BROKEN_WEIGHT if atoms.info["class"] == "broken" else 1.0
+    own = CLASS_WEIGHTS.get(atoms.info["class"], 1.0)
     return float(own / (1 + (largest_force(atoms) / HALF_WEIGHT_FORCE) ** WEIGHT_POWER))
 
 

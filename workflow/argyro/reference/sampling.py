@@ -121,8 +121,13 @@ class Sampler:
             StructureError: one kind of structure could not be had.
         """
         first = self.calculator is None
-        bulk = self._rattled_bulk(wanted.bulk) if first else self._frames("bulk", wanted.bulk)
-        boundary = self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", wanted.boundary)
+        length_ps = wanted.run_ps or self.settings.run_ps
+        bulk = self._rattled_bulk(wanted.bulk) if first else self._frames("bulk", wanted.bulk, length_ps)
+        boundary = (
+            self._rattled_boundaries(wanted.boundary)
+            if first
+            else self._frames("boundary", wanted.boundary, length_ps)
+        )
         carved = self._carved(_unbroken(boundary, wanted.carved), wanted.carved)
         contact = self._contacts(_unbroken(bulk, wanted.contact), wanted.contact)
         return Sample([*bulk, *boundary, *carved, *contact], self.records)
@@ -152,17 +157,17 @@ class Sampler:
 
     # -- runs
 
-    def _frames(self, kind: str, count: int) -> list[Atoms]:
+    def _frames(self, kind: str, count: int, length_ps: float) -> list[Atoms]:
         """Frames of as many runs as it takes."""
         frames: list[Atoms] = []
         attempts = MAX_ATTEMPTS + count
         for index in range(attempts):
             if len(frames) >= count:
                 return frames[:count]
-            frames += self._run(kind, index)
+            frames += self._run(kind, index, length_ps)
         raise StructureError(f"{attempts} runs of {kind} cells gave {len(frames)} of {count} frames; see the log")
 
-    def _run(self, kind: str, index: int) -> list[Atoms]:
+    def _run(self, kind: str, index: int, length_ps: float) -> list[Atoms]:
         atoms, name = self._bulk_cell(index) if kind == "bulk" else self._boundary_cell(index)
         temperature = self.settings.temperatures_K[index % len(self.settings.temperatures_K)]
         assert self.calculator is not None  # noqa: S101  for the type checker: only the first generation has none
@@ -170,8 +175,8 @@ class Sampler:
             self._record(kind, name, None, 0, f"relaxation: {problem}")
             return []
         seed = seed_for(self.seed, kind, "run", index)
-        length, count = self.settings.run_ps, self.settings.frames_per_run
-        result = run(atoms, self.calculator, temperature, length_ps=length, count=count, seed=seed)
+        count = self.settings.frames_per_run
+        result = run(atoms, self.calculator, temperature, length_ps=length_ps, count=count, seed=seed)
         self._record(kind, name, temperature, len(result.frames), result.broken, result.length_ps)
         name = "hot" if kind == "bulk" and temperature > HOT_K else kind
         material = self._material(atoms)
