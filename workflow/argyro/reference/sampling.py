@@ -124,9 +124,7 @@ class Sampler:
         length_ps = wanted.run_ps or self.settings.run_ps
         bulk = self._rattled_bulk(wanted.bulk) if first else self._frames("bulk", wanted.bulk, length_ps)
         boundary = (
-            self._rattled_boundaries(wanted.boundary)
-            if first
-            else self._frames("boundary", wanted.boundary, length_ps)
+            self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", wanted.boundary, length_ps)
         )
         carved = self._carved(_unbroken(boundary, wanted.carved), wanted.carved)
         contact = self._contacts(_unbroken(bulk, wanted.contact), wanted.contact)
