@@ -1,4 +1,4 @@
-"""Tabulate the errors of a teacher on its labels, held-out and not, and on labels by PBE."""
+"""Tabulate the errors of a teacher on its labels, held-out and not, and on labels by PBE; and of its labels on those."""
 
 from pathlib import Path
 
@@ -9,22 +9,25 @@ from argyro.common.files import replacing
 from argyro.common.jobs import job
 from argyro.config.reference import TeacherConfig
 from argyro.reference.dataset import split
-from argyro.reference.errors import error_table
+from argyro.reference.errors import error_table, of_labels, of_potential
 from argyro.reference.fitting import usable
 from mtpcore.ase import MTP
 
 with job(snakemake.log[0]):
     params = snakemake.params
     settings = TeacherConfig.model_validate(params.teacher)
-    calculator = MTP(snakemake.input.potential, params.species, threads=snakemake.threads)
-    training, held_out = split(read_structures(Path(snakemake.input.labels)), settings.holdout_fraction)
+    teacher = of_potential(MTP(snakemake.input.potential, params.species, threads=snakemake.threads))
+    labels = read_structures(Path(snakemake.input.labels))
+    training, held_out = split(labels, settings.holdout_fraction)
     tables = {
-        "training": error_table(calculator, usable(training, settings), shift_energies=False),
-        "hold-out": error_table(calculator, usable(held_out, settings), shift_energies=False),
+        "training": error_table(teacher, usable(training, settings), shift_energies=False),
+        "hold-out": error_table(teacher, usable(held_out, settings), shift_energies=False),
     }
     if snakemake.input.pbe:
         pbe = read_structures(Path(snakemake.input.pbe))
-        tables["PBE"] = error_table(calculator, pbe, shift_energies=True)
+        tables["PBE"] = error_table(teacher, pbe, shift_energies=True)
+        # What the teacher cannot do better than
+        tables["PBE, by the labels"] = error_table(of_labels(labels), pbe, shift_energies=True)
     joined = pd.concat([table.assign(labels=name) for name, table in tables.items()], ignore_index=True)
     with replacing(Path(snakemake.output[0])) as temporary:
         joined.to_csv(temporary, index=False, float_format="%.5g")

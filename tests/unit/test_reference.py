@@ -26,7 +26,7 @@ from argyro.reference.choice import choose
 from argyro.reference.convergence import convergence_table
 from argyro.reference.dataset import shipped, split
 from argyro.reference.dynamics import published_diffusivity
-from argyro.reference.errors import error_table
+from argyro.reference.errors import error_table, of_labels, of_potential
 from argyro.reference.fitting import configurations, fit_ladder, usable, weight
 from argyro.reference.runs import Run, run
 from argyro.reference.sampling import Sampler, is_sound
@@ -260,7 +260,7 @@ def test_no_rung_of_the_ladder_raises_the_error_and_the_highest_lowers_it(labell
     errors = []
     for levels in ([2], [2, 4], [2, 4, 6]):
         fitted = fit_ladder(labelled[:8], SPECIES, settings, levels=levels, seed=1, threads=2)
-        table = error_table(MTP(fitted, SPECIES), labelled[:8], shift_energies=False)
+        table = error_table(of_potential(MTP(fitted, SPECIES)), labelled[:8], shift_energies=False)
         errors.append(table.set_index("class").loc["all", "force_rmse_eV_per_angstrom"])
     assert errors[0] >= errors[1] > errors[2]  # what level 4 adds to 2 may be too little to be found
 
@@ -276,13 +276,24 @@ def test_errors_of_known_differences_are_those(labelled: list[Atoms], potential:
         copy.set_array("REF_forces", copy.get_forces() / 0.9)
         copy.calc = None
         frames.append(copy)
-    row = error_table(calculator, frames, shift_energies=False).set_index("class").loc["all"]
+    row = error_table(of_potential(calculator), frames, shift_energies=False).set_index("class").loc["all"]
     assert row["energy_rmse_meV_per_atom"] == pytest.approx(10.0)
     assert row["pressure_rmse_GPa"] == pytest.approx(0.3)
     assert row["force_slope"] == pytest.approx(0.9)
     assert row["force_rmse_eV_per_angstrom"] == pytest.approx(0.1 * row["force_rms_eV_per_angstrom"])
-    shifted = error_table(calculator, frames, shift_energies=True).set_index("class").loc["all"]
+    shifted = error_table(of_potential(calculator), frames, shift_energies=True).set_index("class").loc["all"]
     assert shifted["energy_rmse_meV_per_atom"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_labels_are_compared_with_others_of_the_same_structures(labelled: list[Atoms]) -> None:
+    softer = [atoms.copy() for atoms in labelled[:6]]
+    for atoms in softer:
+        atoms.arrays["REF_forces"] *= 0.9
+    row = error_table(of_labels(softer), labelled[:6], shift_energies=False).set_index("class").loc["all"]
+    assert row["force_slope"] == pytest.approx(0.9)
+    assert row["energy_rmse_meV_per_atom"] == 0.0
+    with pytest.raises(KeyError):
+        error_table(of_labels(softer[:5]), labelled[:6], shift_energies=False)
 
 
 def test_choice_for_pbe_is_mixed_small_and_refuses_too_few() -> None:

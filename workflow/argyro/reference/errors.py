@@ -1,6 +1,6 @@
 """Errors of a potential on labels, by class of structure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,16 +8,41 @@ import pandas as pd
 from ase import Atoms
 from ase.units import GPa
 
+from argyro.labels.store import structure_hash
 from mtpcore.ase import MTP
 
 type FloatArray = npt.NDArray[np.float64]
+type Prediction = tuple[float, FloatArray, FloatArray]
+"""Energy in eV, forces of shape (N, 3) in eV/angstrom, stress of shape (6,) in eV/angstrom^3."""
+type Predictor = Callable[[Atoms], Prediction]
 
 
-def error_table(calculator: MTP, labelled: Sequence[Atoms], *, shift_energies: bool) -> pd.DataFrame:
+def of_potential(calculator: MTP) -> Predictor:
+    """What a potential predicts."""
+
+    def predict(atoms: Atoms) -> Prediction:
+        copy = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
+        copy.calc = calculator
+        return copy.get_potential_energy(), copy.get_forces(), copy.get_stress()
+
+    return predict
+
+
+def of_labels(labelled: Sequence[Atoms]) -> Predictor:
+    """What other labels of the same structures say; of other structures it raises KeyError."""
+    known = {structure_hash(atoms): atoms for atoms in labelled}
+
+    def predict(atoms: Atoms) -> Prediction:
+        return _labels(known[structure_hash(atoms)])
+
+    return predict
+
+
+def error_table(predict: Predictor, labelled: Sequence[Atoms], *, shift_energies: bool) -> pd.DataFrame:
     """Errors by class, and over all of them.
 
     Args:
-        calculator: The potential.
+        predict: What is compared with the labels.
         labelled: With ``class`` in ``info``.
         shift_energies: Take the least-squares energy of each element out of the differences first: absolute energies of
             different codes do not compare.
@@ -27,7 +52,7 @@ def error_table(calculator: MTP, labelled: Sequence[Atoms], *, shift_energies: b
         atom, force component and pressure, mean absolute error of force components, their root mean square in the
         labels, and the slope of predicted over labelled force components (least squares through the origin).
     """
-    rows = [_differences(calculator, atoms) for atoms in labelled]
+    rows = [_differences(predict, atoms) for atoms in labelled]
     if shift_energies:
         _shift(rows, labelled)
     names = sorted({str(atoms.info["class"]) for atoms in labelled})
@@ -35,16 +60,18 @@ def error_table(calculator: MTP, labelled: Sequence[Atoms], *, shift_energies: b
     return pd.DataFrame([{"class": name} | _summary(group) for name, group in [*groups.items(), ("all", rows)]])
 
 
-def _differences(calculator: MTP, atoms: Atoms) -> dict[str, FloatArray | float]:
-    copy = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
-    copy.calc = calculator
-    forces, labels = copy.get_forces(), np.asarray(atoms.arrays["REF_forces"])
-    stress = copy.get_stress() - np.asarray(atoms.info["REF_stress"])
+def _labels(atoms: Atoms) -> Prediction:
+    return float(atoms.info["REF_energy"]), np.asarray(atoms.arrays["REF_forces"]), np.asarray(atoms.info["REF_stress"])
+
+
+def _differences(predict: Predictor, atoms: Atoms) -> dict[str, FloatArray | float]:
+    energy, forces, stress = predict(atoms)
+    label_energy, labels, label_stress = _labels(atoms)
     return {
-        "energy": (copy.get_potential_energy() - float(atoms.info["REF_energy"])) / len(atoms),
+        "energy": (energy - label_energy) / len(atoms),
         "forces": forces,
         "labels": labels,
-        "pressure": -float(stress[:3].mean()) / GPa,
+        "pressure": -float((stress - label_stress)[:3].mean()) / GPa,
     }
 
 
