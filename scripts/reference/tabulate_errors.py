@@ -1,4 +1,4 @@
-"""Tabulate the errors of a teacher on its labels, held-out and not, and on labels by PBE; and of its labels on those."""
+"""Tabulate the errors of a teacher on its labels, held out and not, and on labels by PBE; of its labels on these."""
 
 from pathlib import Path
 
