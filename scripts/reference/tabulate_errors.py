@@ -16,12 +16,13 @@ from mtpcore.ase import MTP
 with job(snakemake.log[0]):
     params = snakemake.params
     settings = TeacherConfig.model_validate(params.teacher)
-    teacher = of_potential(MTP(snakemake.input.potential, params.species, threads=snakemake.threads))
+    files = snakemake.input.fitted, snakemake.input.potential
+    fitted, teacher = (of_potential(MTP(file, params.species, threads=snakemake.threads)) for file in files)
     labels = read_structures(Path(snakemake.input.labels))
     training, held_out = split(labels, settings.holdout_fraction)
     tables = {
-        "training": error_table(teacher, usable(training, settings), shift_energies=False),
-        "hold-out": error_table(teacher, usable(held_out, settings), shift_energies=False),
+        "training": error_table(fitted, usable(training, settings), shift_energies=False),
+        "hold-out": error_table(fitted, usable(held_out, settings), shift_energies=False),
     }
     if snakemake.input.pbe:
         pbe = read_structures(Path(snakemake.input.pbe))

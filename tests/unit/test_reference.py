@@ -13,7 +13,7 @@ from ase.data import covalent_radii
 from ase.units import GPa, kB
 
 import mtpcore
-from argyro.common.errors import FileError, StructureError
+from argyro.common.errors import FileError, LabelError, StructureError
 from argyro.common.extxyz import read_structures, write_structures
 from argyro.config.labels import LabelsConfig
 from argyro.config.materials import Material
@@ -25,6 +25,7 @@ from argyro.reference import sampling
 from argyro.reference.choice import choose
 from argyro.reference.convergence import convergence_table
 from argyro.reference.dataset import shipped, split
+from argyro.reference.delta import corrected, fit_delta
 from argyro.reference.dynamics import published_diffusivity
 from argyro.reference.errors import error_table, of_labels, of_potential
 from argyro.reference.fitting import configurations, fit_ladder, usable, weight
@@ -294,6 +295,45 @@ def test_labels_are_compared_with_others_of_the_same_structures(labelled: list[A
     assert row["energy_rmse_meV_per_atom"] == 0.0
     with pytest.raises(KeyError):
         error_table(of_labels(softer[:5]), labelled[:6], shift_energies=False)
+
+
+def labelled_by(potential: mtpcore.Potential, frames: list[Atoms], strength: float) -> list[Atoms]:
+    """Copies with the forces of a potential, this much stronger."""
+    predict = of_potential(MTP(potential, SPECIES))
+    copies = [Atoms(a.numbers, positions=a.positions, cell=a.cell, pbc=True, info=dict(a.info)) for a in frames]
+    for atoms in copies:
+        atoms.set_array("REF_forces", strength * predict(atoms)[1])
+    return copies
+
+
+def test_delta_makes_forces_as_strong_as_the_labels_and_keeps_mean_energies(
+    labelled: list[Atoms], potential: mtpcore.Potential
+) -> None:
+    visited = labelled_by(potential, labelled[:9], 1.15)
+    rattled = labelled_by(potential, labelled[9:12], 3.0)
+    for atoms in rattled:
+        atoms.info["class"] = "rattled"
+    stronger, delta = corrected(potential, SPECIES, [*visited, *rattled])
+    assert delta.factor == pytest.approx(1.15)
+    assert delta.error == pytest.approx(0.0, abs=1e-9)
+    assert delta.structures == len(visited)
+    before, after = (of_potential(MTP(each, SPECIES)) for each in (potential, stronger))
+    energies = np.array([[predict(atoms)[0] for predict in (before, after)] for atoms in (*visited, *rattled)])
+    assert np.ptp(energies[:, 1]) == pytest.approx(1.15 * np.ptp(energies[:, 0]))
+    assert energies.mean(axis=0)[0] == pytest.approx(energies.mean(axis=0)[1])
+    for one, other in zip(before(visited[0])[1:], after(visited[0])[1:], strict=True):
+        assert other == pytest.approx(1.15 * one)
+
+
+def test_error_of_delta_is_that_of_what_sources_say(labelled: list[Atoms], potential: mtpcore.Potential) -> None:
+    one, other = labelled_by(potential, labelled[:3], 1.1), labelled_by(potential, labelled[:3], 1.2)
+    for atoms in other:
+        atoms.info["source"] = "another"
+    delta = fit_delta(of_potential(MTP(potential, SPECIES)), [*one, *other])
+    assert delta.factor == pytest.approx(1.15)
+    assert delta.error == pytest.approx(0.05)
+    with pytest.raises(LabelError, match=r"two sources in bulk, boundary, carved, hot, and there are 1"):
+        fit_delta(of_potential(MTP(potential, SPECIES)), one)
 
 
 def test_choice_for_pbe_is_mixed_small_and_refuses_too_few() -> None:

@@ -31,7 +31,8 @@ reference:
     - {{bulk: 10, boundary: 2, carved: 0, contact: 4, level: 6}}
     - {{bulk: 3, boundary: 2, carved: 1, contact: 2}}
   sampling: {{run_ps: 0.05, temperatures_K: [300]}}
-  teacher: {{labels: sampled, levels: [4, 6], cutoff_angstrom: 5.0, radial_basis_size: 8, ladder_share: 0.5}}
+  teacher: {{labels: sampled, levels: [4, 6], cutoff_angstrom: 5.0, radial_basis_size: 8, ladder_share: 0.5,
+    delta: false}}
   trial: {{exchange_percent: [0], temperatures_K: [300], equilibration_ps: 1, production_ps: 2}}
 """
 LABELS, TRIALS = "reference/LiPSCl/labels.extxyz.xz", "reference/LiPSCl/teacher/trials.csv"

@@ -50,7 +50,7 @@ def generation_of(wildcards):
 def settings_of_sampling_fits():
     """Settings of the fits in between: those of the teacher but which labels it is fitted to."""
     return REFERENCE.teacher.model_dump(
-        mode="json", exclude={"labels", "holdout_fraction"}
+        mode="json", exclude={"labels", "holdout_fraction", "delta"}
     )
 
 
@@ -79,6 +79,16 @@ def pbe_labels_of_system(wildcards):
     if REFERENCE.teacher.labels == "shipped":
         return shipped_if_there(f"labels/{wildcards.system}-pbe.extxyz.xz")
     return f"reference/{wildcards.system}/pbe.extxyz.xz"
+
+
+def pbe_labels_of_delta(wildcards):
+    """Labels by PBE that the teacher of a chemical system is made as strong as; none if it is to stay as it was fitted."""
+    return pbe_labels_of_system(wildcards) if REFERENCE.teacher.delta else []
+
+
+def settings_of_teacher_fit():
+    """Settings of the fit of teachers: all but what is done to them afterwards."""
+    return REFERENCE.teacher.model_dump(mode="json", exclude={"delta"})
 
 
 def own_properties_of_system(wildcards):

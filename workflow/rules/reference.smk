@@ -243,8 +243,7 @@ rule fit_teacher:
     input:
         labels_of_system,
     output:
-        potential="reference/{system}/teacher/potential.mtp",
-        sidecar="reference/{system}/teacher/potential.json",
+        "reference/{system}/teacher/fitted.mtp",
     log:
         "logs/reference/{system}-teacher-fit.log",
     benchmark:
@@ -258,14 +257,41 @@ rule fit_teacher:
         runtime=600,
     params:
         species=species_of_system,
-        teacher=settings_of(REFERENCE.teacher),
+        teacher=settings_of_teacher_fit(),
         seed=seed_of_job("reference", "teacher"),
     script:
         "../../scripts/reference/fit_teacher.py"
 
 
+rule correct_teacher:
+    input:
+        fitted="reference/{system}/teacher/fitted.mtp",
+        labels=labels_of_system,
+        pbe=pbe_labels_of_delta,
+    output:
+        potential="reference/{system}/teacher/potential.mtp",
+        sidecar="reference/{system}/teacher/potential.json",
+    log:
+        "logs/reference/{system}-teacher-correct.log",
+    benchmark:
+        "benchmarks/reference/{system}-teacher-correct.tsv"
+    priority: 1
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        species=species_of_system,
+        teacher=settings_of(REFERENCE.teacher),
+    script:
+        "../../scripts/reference/correct_teacher.py"
+
+
 rule tabulate_errors:
     input:
+        fitted="reference/{system}/teacher/fitted.mtp",
         potential="reference/{system}/teacher/potential.mtp",
         labels=labels_of_system,
         pbe=pbe_labels_of_system,

@@ -100,6 +100,8 @@ class TeacherConfig(Section):
     """Weight of virials in the loss."""
     max_force_eV_per_angstrom: PositiveFloat = 2000.0
     """Labels with a larger force are left out of the fit, and counted."""
+    delta: bool = True
+    """Multiply all energies by the factor that makes forces those of PBE, as foundation models are too soft."""
 
 
 class TrialConfig(Section):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from ase import Atoms
@@ -125,7 +125,7 @@ def _fit(start: mtpcore.Potential, data: Sequence[Configuration], settings: mtpc
 
 def sidecar(
     settings: TeacherConfig, species: Sequence[str], level_of_theory: str, training_set: Path
-) -> dict[str, str | float | list[str]]:
+) -> dict[str, Any]:
     """What a potential's file does not say of itself."""
     return {
         "species": list(species),
