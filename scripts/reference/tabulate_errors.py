@@ -27,7 +27,7 @@ with job(snakemake.log[0]):
     if snakemake.input.pbe:
         pbe = read_structures(Path(snakemake.input.pbe))
         tables["PBE"] = error_table(teacher, pbe, shift_energies=True)
-        # What the teacher cannot do better than
+        # What the correction begins with
         tables["PBE, by the labels"] = error_table(of_labels(labels), pbe, shift_energies=True)
     joined = pd.concat([table.assign(labels=name) for name, table in tables.items()], ignore_index=True)
     with replacing(Path(snakemake.output[0])) as temporary:
