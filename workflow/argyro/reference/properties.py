@@ -54,13 +54,14 @@ def elastic_properties(material: Material, limits: DistanceLimits, calculator: A
 
 
 def repulsion(frames: Sequence[Atoms], calculator: Any, seed: int) -> dict[str, float]:
-    """What pushing atoms together on frames of runs finds: wells, of which there should be none."""
+    """What pushing atoms together on frames of runs finds: wells, and where energy stops rising; none is best."""
     limits = DistanceLimits(covalent_fraction=CONTACT_FRACTION, pairs_angstrom={})
     found = short_range(frames, calculator, limits, displacements=INSERTIONS, seed=seed)
     return {
         "short_range_trials": found.approaches + found.displacements,
         "short_range_places_left_out": found.left_out,
-        "short_range_wells": len(found.wells),
+        "short_range_wells": sum(well.kind == "below the frame" for well in found.wells),
+        "short_range_attractive_places": sum(well.kind == "attractive" for well in found.wells),
         "lowest_insertion_energy_eV": found.lowest_eV,
     }
 
