@@ -15,9 +15,10 @@ with job(snakemake.log[0]):
     settings = TeacherConfig.model_validate(params.teacher)
     content = sidecar(settings, params.species, str(read_structures(labels)[0].info["level_of_theory"]), labels)
     potential = mtpcore.read_potential(snakemake.input.fitted)
+    content["delta"] = None
     if snakemake.input.pbe:
         potential, delta = corrected(potential, params.species, read_structures(Path(snakemake.input.pbe)))
-        content |= {"delta": delta.table() | {"labels_sha256": sha256_of_file(Path(snakemake.input.pbe))}}
+        content["delta"] = delta.table() | {"labels_sha256": sha256_of_file(Path(snakemake.input.pbe))}
     with replacing(potential_file) as temporary:
         mtpcore.write_potential(temporary, potential)
     write_json(Path(snakemake.output.sidecar), content | {"sha256": sha256_of_file(potential_file)})

@@ -82,7 +82,7 @@ def pbe_labels_of_system(wildcards):
 
 
 def pbe_labels_of_delta(wildcards):
-    """Labels by PBE that the teacher of a chemical system is made as strong as; none if it is to stay as it was fitted."""
+    """Labels by PBE that a teacher is made as strong as; none if it stays as it was fitted."""
     return pbe_labels_of_system(wildcards) if REFERENCE.teacher.delta else []
 
 

@@ -45,9 +45,14 @@ def split(labelled: Sequence[Atoms], holdout_fraction: float) -> tuple[list[Atom
         labelled: With ``source`` and ``generation`` in ``info``.
         holdout_fraction: Part of the sources that is held out.
     """
-    held = [_draw(f"{atoms.info['generation']} {atoms.info['source']}") < holdout_fraction for atoms in labelled]
+    held = [_draw(source_of(atoms)) < holdout_fraction for atoms in labelled]
     training = [atoms for atoms, out in zip(labelled, held, strict=True) if not out]
     return training, [atoms for atoms, out in zip(labelled, held, strict=True) if out]
+
+
+def source_of(atoms: Atoms) -> str:
+    """What a structure shares with all that come from the same run, or were made from its frames."""
+    return f"{atoms.info['generation']} {atoms.info['source']}"
 
 
 def _draw(name: str) -> float:

@@ -16,7 +16,8 @@ from argyro.common.errors import LabelError
 from mtpcore import Potential
 from mtpcore.ase import MTP
 
-from .errors import Predictor, of_potential
+from .dataset import source_of
+from .errors import Predictor, fractions_of, of_potential
 
 type FloatArray = npt.NDArray[np.float64]
 
@@ -54,7 +55,7 @@ def fit_delta(predict: Predictor, labelled: Sequence[Atoms]) -> Delta:
         LabelError: fewer than two sources are left.
     """
     visited = [atoms for atoms in labelled if atoms.info["class"] in VISITED]
-    sources = sorted({_source(atoms) for atoms in visited})
+    sources = sorted({source_of(atoms) for atoms in visited})
     if len(sources) < 2:  # noqa: PLR2004  of one there is no error
         raise LabelError(
             f"a factor needs labels by PBE of two sources in {', '.join(VISITED)}, and there are {len(sources)}: "
@@ -63,7 +64,7 @@ def fit_delta(predict: Predictor, labelled: Sequence[Atoms]) -> Delta:
     sums = dict.fromkeys(sources, np.zeros(2))
     for atoms in visited:
         forces, labels = predict(atoms)[1], np.asarray(atoms.arrays["REF_forces"])
-        sums[_source(atoms)] = sums[_source(atoms)] + [np.sum(forces * labels), np.sum(forces**2)]
+        sums[source_of(atoms)] = sums[source_of(atoms)] + [np.sum(forces * labels), np.sum(forces**2)]
     parts = np.array(list(sums.values()))
     upper, lower = parts.sum(axis=0)
     without = (upper - parts[:, 0]) / (lower - parts[:, 1])
@@ -87,8 +88,7 @@ def corrected(potential: Potential, species: Sequence[str], labelled: Sequence[A
     predict = of_potential(MTP(potential, species))
     delta = fit_delta(predict, labelled)
     energies = np.array([predict(atoms)[0] / len(atoms) for atoms in labelled])
-    fractions = np.array([[np.mean(atoms.symbols == element) for element in species] for atoms in labelled])
-    return _scaled(potential, delta.factor, energies, fractions), delta
+    return _scaled(potential, delta.factor, energies, fractions_of(labelled, species)), delta
 
 
 def _scaled(potential: Potential, factor: float, energies: FloatArray, fractions: FloatArray) -> Potential:
@@ -99,7 +99,3 @@ def _scaled(potential: Potential, factor: float, energies: FloatArray, fractions
     of_moments = energies - fractions @ potential.species_coeffs
     copy.species_coeffs = potential.species_coeffs + np.linalg.lstsq(fractions, (1 - factor) * of_moments)[0]
     return copy
-
-
-def _source(atoms: Atoms) -> str:
-    return f"{atoms.info['generation']} {atoms.info['source']}"

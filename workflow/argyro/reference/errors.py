@@ -60,6 +60,11 @@ def error_table(predict: Predictor, labelled: Sequence[Atoms], *, shift_energies
     return pd.DataFrame([{"class": name} | _summary(group) for name, group in [*groups.items(), ("all", rows)]])
 
 
+def fractions_of(structures: Sequence[Atoms], elements: Sequence[str]) -> FloatArray:
+    """Fraction of each element in each structure, shape (M, S)."""
+    return np.array([[np.mean(atoms.symbols == element) for element in elements] for atoms in structures])
+
+
 def _labels(atoms: Atoms) -> Prediction:
     return float(atoms.info["REF_energy"]), np.asarray(atoms.arrays["REF_forces"]), np.asarray(atoms.info["REF_stress"])
 
@@ -78,7 +83,7 @@ def _differences(predict: Predictor, atoms: Atoms) -> dict[str, FloatArray | flo
 def _shift(rows: list[dict[str, FloatArray | float]], labelled: Sequence[Atoms]) -> None:
     """Take out what the composition explains, in place."""
     elements = sorted({symbol for atoms in labelled for symbol in atoms.symbols})
-    fractions = np.array([[np.mean(atoms.symbols == element) for element in elements] for atoms in labelled])
+    fractions = fractions_of(labelled, elements)
     energies = np.array([row["energy"] for row in rows])
     explained = fractions @ np.linalg.lstsq(fractions, energies, rcond=None)[0]
     for row, energy in zip(rows, energies - explained, strict=True):

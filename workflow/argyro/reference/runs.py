@@ -23,7 +23,7 @@ CHECK_EVERY = 5  # steps
 MAX_FORCE = 30.0  # eV/angstrom: the potential has left what it knows
 MAX_HEAT = 3.0  # times the temperature asked for
 RELAXATION_STEPS = 100
-LAST_MOMENTS = (0, 10, 30, 60, 100)  # checks before a break: from where it goes wrong, to where it went wrong long ago
+LAST_MOMENTS = (0, 10, 30, 60, 100)  # checks before a break: its last moments, and up to 1 ps before
 
 
 @dataclass(frozen=True, eq=False)
