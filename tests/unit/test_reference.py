@@ -332,6 +332,11 @@ def test_error_of_delta_is_that_of_what_sources_say(labelled: list[Atoms], poten
     delta = fit_delta(of_potential(MTP(potential, SPECIES)), [*one, *other])
     assert delta.factor == pytest.approx(1.15)
     assert delta.error == pytest.approx(0.05)
+    again = [a.copy() for a in (*one, *other)]
+    for atoms in again:
+        atoms.info["source"] += ", again"
+    delta = fit_delta(of_potential(MTP(potential, SPECIES)), [*one, *other, *again])
+    assert delta.error == pytest.approx(0.05 / np.sqrt(3))
     with pytest.raises(LabelError, match=r"two sources in bulk, boundary, carved, hot, and there are 1"):
         fit_delta(of_potential(MTP(potential, SPECIES)), one)
 
