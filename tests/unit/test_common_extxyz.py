@@ -11,7 +11,7 @@ import pytest
 from ase import Atoms
 from ase.io.extxyz import key_val_dict_to_str, read_xyz
 from ase.spacegroup import Spacegroup
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from argyro.common.errors import FileError
@@ -96,6 +96,8 @@ VALUES = (
 )
 
 
+@example(info={"relaxed": "FALSE", "steps": "true, T False", "word": "t"})
+@example(info={"one": "T,"})
 @given(info=st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True), VALUES, max_size=4))
 def test_headers_are_written_and_read_as_by_ase(info: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
     atoms = structure()

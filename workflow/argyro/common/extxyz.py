@@ -38,6 +38,7 @@ LEFT_TO_ASE = {
 }
 ENTRY = re.compile(r'([A-Za-z_]\w*)=(?:"([^"\\]+)"|([^\s"\'\\{}\[\]=]+))(?:\s+|$)', re.ASCII)
 TRUTH = {"T": True, "F": False}
+HEADER_TRUTH = TRUTH | {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 JSON = "_JSON "
 
 
@@ -127,8 +128,9 @@ def _value(text: str) -> Any:
         except (ValueError, OverflowError):
             continue
         return numbers[0] if len(numbers) == 1 else numbers
-    if all(word in TRUTH for word in words):
-        return TRUTH[text] if len(words) == 1 else [TRUTH[word] for word in words]
+    if all(word in HEADER_TRUTH for word in words):
+        truth = [HEADER_TRUTH[word] for word in words]
+        return truth[0] if len(truth) == 1 else truth
     if not text.startswith(JSON):
         return text
     content = json.loads(text.removeprefix(JSON))
