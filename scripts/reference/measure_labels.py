@@ -1,4 +1,4 @@
-"""Measure properties of the ordered cell by the method that labels the large set."""
+"""Measure properties of the ordered cell by the method that labels the large set, where a fit to it found them."""
 
 from pathlib import Path
 
@@ -8,11 +8,27 @@ from argyro.config.labels import LabelsConfig
 from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
 from argyro.labels.backends import open_backend
-from argyro.reference.properties import BackendCalculator, ground_state_properties
+from argyro.reference.measures import cubic_ground_state
+from argyro.reference.properties import (
+    BackendCalculator,
+    ground_state,
+    ground_state_properties,
+    room_temperature_frames,
+    room_temperature_properties,
+)
+from mtpcore.ase import MTP
 
 with job(snakemake.log[0]):
     params = snakemake.params
     backend = open_backend(LabelsConfig.model_validate(params.labels))
     material, limits = Material.model_validate(params.material), DistanceLimits.model_validate(params.limits)
-    measured = ground_state_properties(material, limits, BackendCalculator(backend), params.seed)
+    fitted = MTP(snakemake.input[0], material.elements, threads=snakemake.threads)
+    start = ground_state(material, limits, fitted, params.seed)
+    frames = room_temperature_frames(start, fitted, params.seed)
+    calculator = BackendCalculator(backend)
+    state = cubic_ground_state(start.atoms, calculator)
+    measured = {
+        **ground_state_properties(state, calculator, material.rigid_units[0]),
+        **room_temperature_properties(frames, [backend.calculate(frame, 0).energy for frame in frames]),
+    }
     write_json(Path(snakemake.output[0]), measured | {"level_of_theory": backend.level_of_theory})

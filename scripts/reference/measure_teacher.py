@@ -9,7 +9,14 @@ from argyro.common.files import read_json, replacing
 from argyro.common.jobs import job
 from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
-from argyro.reference.properties import elastic_properties, ground_state_properties, repulsion
+from argyro.reference.properties import (
+    elastic_properties,
+    ground_state,
+    ground_state_properties,
+    repulsion,
+    room_temperature_frames,
+    room_temperature_properties,
+)
 from mtpcore.ase import MTP
 
 FRAMES = 12  # of the label set, that atoms are pushed together on
@@ -20,9 +27,11 @@ with job(snakemake.log[0]):
     calculator = MTP(snakemake.input.potential, material.elements, threads=snakemake.threads)
     labelled = read_structures(Path(snakemake.input.labels))
     bulk = [atoms for atoms in labelled if atoms.info["class"] == "bulk"]
+    state = ground_state(material, limits, calculator, params.seed)
     measured = {
-        **ground_state_properties(material, limits, calculator, params.seed),
-        **elastic_properties(material, limits, calculator, params.seed),
+        **ground_state_properties(state, calculator, material.rigid_units[0]),
+        **room_temperature_properties(room_temperature_frames(state, calculator, params.seed)),
+        **elastic_properties(state, calculator),
         **repulsion(bulk[:: max(1, len(bulk) // FRAMES)][:FRAMES], calculator, params.seed),
     }
     own = read_json(Path(snakemake.input.own)) if snakemake.input.own else {}

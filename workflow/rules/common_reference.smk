@@ -110,6 +110,12 @@ TRIALS = {
 }
 
 
+def settings_of_run():
+    """Settings of a trial: how it is run, not which others there are."""
+    which = {"exchange_percent", "temperatures_K", "barrier_temperatures_K"}
+    return REFERENCE.trial.model_dump(mode="json", exclude=which)
+
+
 def trials_of_system(wildcards):
     """Reports of all trials of a chemical system."""
     return [

@@ -204,7 +204,7 @@ rule reference_teachers:
         expand(
             "reference/{system}/teacher/{table}.csv",
             system=SYSTEMS,
-            table=["errors", "properties", "trials"],
+            table=["errors", "properties", "trials", "barriers"],
         ),
 
 
@@ -315,6 +315,8 @@ rule tabulate_errors:
 
 
 rule measure_labels:
+    input:
+        "reference/{system}/teacher/fitted.mtp",
     output:
         "reference/{system}/own.json",
     log:
@@ -382,7 +384,7 @@ rule run_trial:
     params:
         material=material_of,
         species=species_of_system,
-        trial=settings_of(REFERENCE.trial),
+        trial=settings_of_run(),
         limits=settings_of(settings.structures.limits),
         seed=seed_of_job("reference", "trial"),
     script:
@@ -391,9 +393,11 @@ rule run_trial:
 
 rule tabulate_trials:
     input:
-        trials_of_system,
+        trials=trials_of_system,
+        published=str(ROOT / "config/reference/published_diffusivity.csv"),
     output:
-        "reference/{system}/teacher/trials.csv",
+        trials="reference/{system}/teacher/trials.csv",
+        barriers="reference/{system}/teacher/barriers.csv",
     log:
         "logs/reference/{system}-teacher-trials.log",
     benchmark:
@@ -404,5 +408,7 @@ rule tabulate_trials:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        seed=seed_of_job("reference", "barriers"),
     script:
         "../../scripts/reference/tabulate_trials.py"

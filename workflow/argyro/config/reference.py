@@ -1,7 +1,7 @@
 """Settings of the reference campaign: labels of a foundation model and of PBE, and teachers fitted to them."""
 
 from collections.abc import Sequence
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,6 @@ from .labels import GpawConfig
 from .materials import Material
 
 type TrialKind = Literal["bulk", "bicrystal"]
-TRIAL_KINDS: tuple[TrialKind, ...] = get_args(TrialKind.__value__)
 
 
 class GenerationConfig(Section):
@@ -111,6 +110,8 @@ class TrialConfig(Section):
     """Exchanges of the bulk; the bicrystal has the first."""
     temperatures_K: tuple[PositiveInt, ...] = (300, 700, 1000)
     """Of runs."""
+    barrier_temperatures_K: tuple[PositiveInt, ...] = (850, 925)
+    """Of further runs of bulk with the first exchange: barriers need three temperatures at which lithium diffuses."""
     equilibration_ps: PositiveFloat = 20.0
     """At zero pressure; its second half gives the cell of the run."""
     production_ps: PositiveFloat = 200.0
@@ -123,12 +124,12 @@ class TrialConfig(Section):
     def runs(self, materials: Sequence[Material]) -> list[tuple[Material, TrialKind, int]]:
         """Material, kind and temperature of every trial; materials of other exchanges have none."""
         mine = [material for material in materials if material.exchange_percent in self.exchange_percent]
+        first = [material for material in mine if material.exchange_percent == self.exchange_percent[0]]
+        of_barriers = [k for k in self.barrier_temperatures_K if k not in self.temperatures_K]
         return [
-            (material, kind, temperature)
-            for material in mine
-            for kind in TRIAL_KINDS
-            for temperature in self.temperatures_K
-            if kind == "bulk" or material.exchange_percent == self.exchange_percent[0]
+            *((material, "bulk", temperature) for material in mine for temperature in self.temperatures_K),
+            *((material, "bulk", temperature) for material in first for temperature in of_barriers),
+            *((material, "bicrystal", temperature) for material in first for temperature in self.temperatures_K),
         ]
 
 

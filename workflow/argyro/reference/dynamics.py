@@ -11,6 +11,7 @@ import pandas as pd
 from ase import Atoms
 from ase.units import kB
 
+from argyro.common.errors import DynamicsError
 from argyro.common.randomness import seed_for
 from argyro.config.materials import Material
 from argyro.config.reference import TrialConfig
@@ -23,6 +24,7 @@ from argyro.md.run import Run, RunResult, run_side_by_side
 from argyro.md.settings import Coupling, Ensemble, RunSettings, Stream
 from argyro.structures.bicrystal import build_bicrystal
 from argyro.structures.bulk import build_bulk
+from argyro.transport.arrhenius import Measurement, fit_arrhenius
 from argyro.transport.diffusivity import NotDiffusive, tracer_diffusivity
 from argyro.transport.displacements import ion_displacements
 
@@ -181,18 +183,55 @@ def diffusion(results: Sequence[RunResult], mobile: str) -> dict[str, float | st
 
 
 def published_diffusivity(anion: str, exchange_percent: float, temperature_K: float, file: Path) -> float | None:
-    """Published bulk diffusivity from its Arrhenius pair, cm^2/s; None if there is none.
+    """Published bulk diffusivity from its Arrhenius pair, cm^2/s; None if there is none. Source: see the file."""
+    pair = _published(anion, exchange_percent, file)
+    if pair is None:
+        return None
+    return float(pair["D0_1e-7_cm2_per_s"] * 1e-7 * np.exp(-pair["Ea_eV"] / (kB * temperature_K)))
 
-    Source: Ou et al., Nat. Commun. 17, 8726 (2026), table 1.
-    """
+
+def _published(anion: str, exchange_percent: float, file: Path) -> dict[str, Any] | None:
+    """The row of a bulk."""
     table = pd.read_csv(file, comment="#")
     mine = (table["anion"] == anion) & (table["exchange_percent"] == exchange_percent) & (table["region"] == "bulk")
-    row = table[mine]
-    if row.empty:
-        return None
-    pair = row.iloc[0]
-    boltzmann = float(np.exp(-pair["Ea_eV"] / (kB * temperature_K)))
-    return float(pair["D0_1e-7_cm2_per_s"]) * 1e-7 * boltzmann
+    rows: list[dict[str, Any]] = table[mine].to_dict("records")
+    return rows[0] if rows else None
+
+
+def barrier_table(reports: Sequence[dict[str, Any]], published: Path, seed: int) -> pd.DataFrame:
+    """One row a bulk: the activation energy of lithium's diffusion with its 68 % interval, beside the published one.
+
+    Args:
+        reports: Of trials.
+        published: Table of published diffusivities.
+        seed: Of the fit's samples.
+    """
+    materials = dict.fromkeys(report["material"] for report in reports if report["kind"] == "bulk")
+    rows = []
+    for material in materials:
+        mine = [r for r in reports if (r["material"], r["kind"]) == (material, "bulk")]
+        pair = _published(mine[0]["anion"], mine[0]["exchange_percent"], published)
+        rows.append({"material": material} | _barrier(mine, seed) | {"published_Ea_eV": pair and pair["Ea_eV"]})
+    return pd.DataFrame(rows)
+
+
+def _barrier(reports: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
+    resolved = sorted(
+        (r for r in reports if r["diffusion"]["diffusive"] == "yes"), key=lambda report: float(report["temperature_K"])
+    )
+    found: dict[str, Any] = {"temperatures_K": " ".join(f"{r['temperature_K']:g}" for r in resolved)}
+    try:
+        fit = fit_arrhenius([_measurement(report) for report in resolved], seed)
+    except DynamicsError as error:
+        return found | {"Ea_eV": None, "Ea_eV_lo68": None, "Ea_eV_hi68": None, "not_resolved": str(error)}
+    low, high = fit.activation_energy_interval68_eV
+    return found | {"Ea_eV": fit.activation_energy_eV, "Ea_eV_lo68": low, "Ea_eV_hi68": high, "not_resolved": None}
+
+
+def _measurement(report: dict[str, Any]) -> Measurement:
+    found = report["diffusion"]
+    error = (found["D_cm2_per_s_hi68"] - found["D_cm2_per_s_lo68"]) / 2
+    return Measurement(report["mean_temperature_K"]["value"], found["D_cm2_per_s"], error)
 
 
 def trial_table(reports: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -7,30 +7,37 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from argyro.config.materials import Material
+from argyro.config.materials import Material, RigidUnit
 from argyro.config.structures import DistanceLimits
 from argyro.labels.backends.base import Backend
 from argyro.structures.bulk import build_bulk
 
-from .measures import cubic_ground_state, elastic_constants, unit_vibrations
-from .short_range import short_range
+from .measures import GroundState, cubic_ground_state, elastic_constants, unit_vibrations
+from .short_range import CONTACTS, short_range
+from .thermal import lattice_constant, thermal_frames
 
 CELL = (1, 1, 1)
-CONTACT_FRACTION = 0.75  # of the sum of covalent radii: nothing may attract below
 INSERTIONS = 40  # a frame
+ROOM_TEMPERATURE_K = 300.0
+RUN_PS = 200.0
 
 
-def ground_state_properties(material: Material, limits: DistanceLimits, calculator: Any, seed: int) -> dict[str, float]:
-    """Lattice constant, energy and vibrations of PS4 in the relaxed ordered cell.
+def ground_state(material: Material, limits: DistanceLimits, calculator: Any, seed: int) -> GroundState:
+    """The relaxed ordered cell.
 
     Args:
         material: The ordered one.
         limits: How close atoms of the start may come.
         calculator: Any of ASE with energy, forces and stress.
-        seed: Of the arrangement of lithium: the same for two methods, so that they relax from the same start.
+        seed: Of the arrangement of lithium. It decides which of many minima is found: two methods are compared in one,
+            so the other relaxes from there.
     """
-    state = cubic_ground_state(_start(material, limits, seed), calculator)
-    vibrations = unit_vibrations(state.atoms, calculator, material.rigid_units[0])
+    return cubic_ground_state(_start(material, limits, seed), calculator)
+
+
+def ground_state_properties(state: GroundState, calculator: Any, unit: RigidUnit) -> dict[str, float]:
+    """Lattice constant and vibrations of PS4 in the relaxed ordered cell."""
+    vibrations = unit_vibrations(state.atoms, calculator, unit)
     return {
         "lattice_constant_0K_angstrom": state.lattice_constant_angstrom,
         "P_S_breathing_lowest_per_cm": float(vibrations.breathing_per_cm.min()),
@@ -40,9 +47,27 @@ def ground_state_properties(material: Material, limits: DistanceLimits, calculat
     }
 
 
-def elastic_properties(material: Material, limits: DistanceLimits, calculator: Any, seed: int) -> dict[str, float]:
+def room_temperature_frames(state: GroundState, calculator: Any, seed: int) -> list[Atoms]:
+    """Frames of a run of the relaxed cell at 300 K and zero pressure."""
+    return thermal_frames(state.atoms, calculator, ROOM_TEMPERATURE_K, RUN_PS, seed)
+
+
+def room_temperature_properties(
+    frames: Sequence[Atoms], energies_eV: Sequence[float] | None = None
+) -> dict[str, float | None]:
+    """Lattice constant at 300 K; of `room_temperature_frames`, and energies of them as `lattice_constant` takes them.
+
+    None where too few frames count: not resolved.
+    """
+    found = lattice_constant(frames, ROOM_TEMPERATURE_K, energies_eV)
+    return {
+        "lattice_constant_300K_angstrom": found.angstrom if found.resolved else None,
+        "lattice_constant_300K_error_angstrom": found.error_angstrom if found.resolved else None,
+    }
+
+
+def elastic_properties(state: GroundState, calculator: Any) -> dict[str, float]:
     """Elastic constants of the relaxed ordered cell."""
-    state = cubic_ground_state(_start(material, limits, seed), calculator)
     found = elastic_constants(state.atoms, calculator)
     return {
         "C11_GPa": found.C11_GPa,
@@ -55,8 +80,7 @@ def elastic_properties(material: Material, limits: DistanceLimits, calculator: A
 
 def repulsion(frames: Sequence[Atoms], calculator: Any, seed: int) -> dict[str, float]:
     """What pushing atoms together on frames of runs finds: wells, and where energy stops rising; none is best."""
-    limits = DistanceLimits(covalent_fraction=CONTACT_FRACTION, pairs_angstrom={})
-    found = short_range(frames, calculator, limits, displacements=INSERTIONS, seed=seed)
+    found = short_range(frames, calculator, CONTACTS, displacements=INSERTIONS, seed=seed)
     return {
         "short_range_trials": found.approaches + found.displacements,
         "short_range_places_left_out": found.left_out,
