@@ -33,7 +33,8 @@ reference:
   sampling: {{run_ps: 0.05, temperatures_K: [300]}}
   teacher: {{labels: sampled, levels: [4, 6], cutoff_angstrom: 5.0, radial_basis_size: 8, ladder_share: 0.5,
     delta: false}}
-  trial: {{exchange_percent: [0], temperatures_K: [300], barrier_temperatures_K: [], equilibration_ps: 1, production_ps: 2}}
+  trial: {{exchange_percent: [0], temperatures_K: [300], barrier_temperatures_K: [], equilibration_ps: 1,
+    production_ps: 2}}
 """
 LABELS, TRIALS = "reference/LiPSCl/labels.extxyz.xz", "reference/LiPSCl/teacher/trials.csv"
 POTENTIAL = "reference/LiPSCl/teacher/potential.mtp"
