@@ -1,4 +1,4 @@
-"""Tabulate errors on labels of each part and on those by PBE, of a teacher and of what labelled for it."""
+"""Tabulate the errors of a teacher on its labels, held out and not, and on labels by PBE; of its labels on these."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from argyro.common.jobs import job
 from argyro.config.reference import TeacherConfig
 from argyro.reference.dataset import split
 from argyro.reference.errors import error_table, of_labels, of_potential
-from argyro.reference.fitting import usable, why_left_out
+from argyro.reference.fitting import usable
 from mtpcore.ase import MTP
 
 with job(snakemake.log[0]):
@@ -19,14 +19,11 @@ with job(snakemake.log[0]):
     files = snakemake.input.fitted, snakemake.input.potential
     fitted, teacher = (of_potential(MTP(file, params.species, threads=snakemake.threads)) for file in files)
     labels = read_structures(Path(snakemake.input.labels))
-    mobile = params.species[0]
     training, held_out = split(labels, settings.holdout_fraction)
-    parts = {
-        "training": usable(training, settings, mobile),
-        "hold-out": usable(held_out, settings, mobile),
-        "left out": [atoms for atoms in labels if why_left_out(atoms, settings, mobile)],
+    tables = {
+        "training": error_table(fitted, usable(training, settings), shift_energies=False),
+        "hold-out": error_table(fitted, usable(held_out, settings), shift_energies=False),
     }
-    tables = {name: error_table(fitted, part, shift_energies=False) for name, part in parts.items() if part}
     if snakemake.input.pbe:
         pbe = read_structures(Path(snakemake.input.pbe))
         tables["PBE"] = error_table(teacher, pbe, shift_energies=True)

@@ -246,7 +246,7 @@ def test_labels_far_from_any_run_count_less_or_not_at_all(labelled: list[Atoms])
     stretched = labelled[0].copy()
     stretched.arrays["REF_forces"] *= 100
     settings = TeacherConfig(max_force_eV_per_angstrom=40.0)
-    assert usable([labelled[0], stretched], settings, "Li") == [labelled[0]]
+    assert usable([labelled[0], stretched], settings) == [labelled[0]]
     weights = [float(c.features["fit_weight"]) for c in configurations([labelled[0], stretched], SPECIES)]
     assert weights[0] > 0.5
     assert weights[1] < 1e-3
@@ -254,25 +254,6 @@ def test_labels_far_from_any_run_count_less_or_not_at_all(labelled: list[Atoms])
         other = labelled[0].copy()
         other.info["class"] = name
         assert weight(other) == pytest.approx(own * weight(labelled[0]))
-
-
-def pair(symbols: str, apart: float, pull: float) -> Atoms:
-    """Two atoms across the boundary of their cell, each drawn to the other; the label says so."""
-    atoms = Atoms(symbols, positions=[[0.1, 2, 2], [10.1 - apart, 2, 2]], cell=[10.0, 9.0, 8.0], pbc=True)
-    atoms.set_array("REF_forces", np.array([[-pull, 0, 0], [pull, 0, 0]]))
-    return atoms
-
-
-def test_labels_that_let_atoms_fall_into_each_other_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    repelling, bonded = pair("I2", 1.3, -700.0), pair("I2", 2.66, 6.0)
-    pushed_by_others = pair("LiS", 1.3, 20.0)
-    falling = pair("I2", 1.3, 700.0)
-    labels = [repelling, falling, bonded, pushed_by_others, pair("I2", 1.4, 4.0)]
-    with caplog.at_level("INFO"):
-        kept = usable(labels, TeacherConfig(), "Li")
-    assert kept == [repelling, bonded, pushed_by_others, labels[-1]]
-    assert "1 of 5 labels left out: atoms fall into each other" in caplog.text
-    assert usable([pushed_by_others], TeacherConfig(), "Na") == []
 
 
 def test_no_rung_of_the_ladder_raises_the_error_and_the_highest_lowers_it(labelled: list[Atoms]) -> None:

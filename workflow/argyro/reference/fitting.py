@@ -1,7 +1,6 @@
 """Fits of the reference campaign: a ladder of levels on weighted labels."""
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +16,6 @@ from mtpcore.configuration import Configuration
 from mtpcore.methods import MethodName
 from mtpcore.progress import Progress
 
-from .short_range import collapsed
-
 logger = logging.getLogger(__name__)
 
 HALF_WEIGHT_FORCE = 5.5  # eV/angstrom: labels whose largest force is this count half
@@ -31,25 +28,16 @@ LADDER_ITERATIONS = 35  # of each fit to a part of the labels
 LAST_ITERATIONS: Final[dict[MethodName, int]] = {"variable-projection": 5, "bfgs": 260}  # of those to all, in turn
 
 
-def usable(labelled: Sequence[Atoms], settings: TeacherConfig, mobile: str) -> list[Atoms]:
-    """Labels that are fitted to; the others are counted in the log.
-
-    Args:
-        labelled: Structures with labels.
-        settings: How large forces may be.
-        mobile: Element, see `collapsed`.
-    """
-    reasons = [why_left_out(atoms, settings, mobile) for atoms in labelled]
-    for reason, count in Counter(filter(None, reasons)).items():
-        logger.info("%d of %d labels left out: %s", count, len(labelled), reason)
-    return [atoms for atoms, reason in zip(labelled, reasons, strict=True) if reason is None]
-
-
-def why_left_out(atoms: Atoms, settings: TeacherConfig, mobile: str) -> str | None:
-    """Why a label is no good to a fit; None if it is. Arguments as of `usable`."""
-    if largest_force(atoms) > settings.max_force_eV_per_angstrom:
-        return f"forces above {settings.max_force_eV_per_angstrom:g} eV/angstrom"
-    return "atoms fall into each other" if collapsed(atoms, mobile) else None
+def usable(labelled: Sequence[Atoms], settings: TeacherConfig) -> list[Atoms]:
+    """Labels without too large forces; the others are counted in the log."""
+    kept = [atoms for atoms in labelled if largest_force(atoms) <= settings.max_force_eV_per_angstrom]
+    logger.info(
+        "%d of %d labels left out: forces above %g eV/angstrom",
+        len(labelled) - len(kept),
+        len(labelled),
+        settings.max_force_eV_per_angstrom,
+    )
+    return kept
 
 
 def largest_force(atoms: Atoms) -> float:
@@ -89,7 +77,7 @@ def fit_ladder(
 
     Args:
         labelled: Structures with labels.
-        species: Elements in the order of the potential's species, the mobile one first.
+        species: Elements in the order of the potential's species.
         settings: Cutoff, weights, which labels are left out, and how many the ladder is climbed on.
         levels: Ascending.
         seed: Of the cold start, and of what higher levels begin with.
@@ -102,7 +90,7 @@ def fit_ladder(
             weights, method, seed=seed % 2**31, hops=SEARCH_HOPS, max_iterations=iterations, threads=threads
         )
 
-    data = configurations(usable(labelled, settings, species[0]), species)
+    data = configurations(usable(labelled, settings), species)
     some = data[:: max(1, round(1 / settings.ladder_share))]
     potential = mtpcore.new_potential(
         levels[0],

@@ -4,12 +4,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, pairwise
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.data import covalent_radii
 from ase.geometry import get_distances
 
 from argyro.common.errors import DynamicsError
@@ -18,9 +17,6 @@ from argyro.config.structures import DistanceLimits
 type FloatArray = npt.NDArray[np.float64]
 type Kind = Literal["below the frame", "attractive"]
 
-CONTACTS: Final = DistanceLimits(covalent_fraction=0.75, pairs_angstrom={})
-"""Distances below which no two atoms are bonded, and have to repel each other."""
-COLLAPSE = 5.0  # eV/angstrom: bonds hold less, and not at such distances
 CLOSEST = 1.2  # angstrom, of two atoms brought together
 APPROACH_STEP = 0.05  # angstrom
 NEIGHBOURS = 4.5  # angstrom; pairs further apart have others between them, which a straight path runs into
@@ -124,30 +120,6 @@ def short_range(
             wells += _wells(moved, found[-1:])
     moves = len(frames) * displacements
     return ShortRange(approaches, moves, left_out, min(found, default=np.inf), wells)
-
-
-def collapsed(atoms: Atoms, mobile: str) -> bool:
-    """Whether a label lets two atoms fall into each other, which nature does not.
-
-    Foundation models do, at distances that they were never shown: by 7net-0 two iodines in Li6PS5I gain 25 to 47 eV
-    from 1.5 to 1.3 angstrom, where the screened repulsion of nuclei rises from 43 to 87 eV (J. F. Ziegler,
-    J. P. Biersack, U. Littmark, The Stopping and Range of Ions in Solids, 1985).
-
-    Args:
-        atoms: With labels.
-        mobile: Element of the ions that give way: pushed from elsewhere, they are driven against others by forces that
-            say nothing of the pair.
-    """
-    apart = atoms.get_all_distances(mic=True)
-    radii = covalent_radii[atoms.numbers]
-    near = np.triu(apart < CONTACTS.covalent_fraction * np.add.outer(radii, radii), k=1)
-    fixed = np.array(atoms.get_chemical_symbols()) != mobile
-    forces = np.asarray(atoms.arrays["REF_forces"])
-    for i, j in np.argwhere(near & np.outer(fixed, fixed)):
-        direction = atoms.get_distance(i, j, mic=True, vector=True) / apart[i, j]
-        if float((forces[i] - forces[j]) @ direction) / 2 > COLLAPSE:
-            return True
-    return False
 
 
 class _Energy:
