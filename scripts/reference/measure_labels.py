@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from argyro.common.extxyz import read_structures
 from argyro.common.files import write_json
 from argyro.common.jobs import job
 from argyro.config.labels import LabelsConfig
@@ -11,8 +12,10 @@ from argyro.labels.backends import open_backend
 from argyro.reference.measures import cubic_ground_state
 from argyro.reference.properties import (
     BackendCalculator,
+    elastic_properties,
     ground_state,
     ground_state_properties,
+    repulsion,
     room_temperature_frames,
     room_temperature_properties,
 )
@@ -22,7 +25,7 @@ with job(snakemake.log[0]):
     params = snakemake.params
     backend = open_backend(LabelsConfig.model_validate(params.labels))
     material, limits = Material.model_validate(params.material), DistanceLimits.model_validate(params.limits)
-    fitted = MTP(snakemake.input[0], material.elements, threads=snakemake.threads)
+    fitted = MTP(snakemake.input.fitted, material.elements, threads=snakemake.threads)
     start = ground_state(material, limits, fitted, params.seed)
     frames = room_temperature_frames(start, fitted, params.seed)
     calculator = BackendCalculator(backend)
@@ -30,5 +33,7 @@ with job(snakemake.log[0]):
     measured = {
         **ground_state_properties(state, calculator, material.rigid_units[0]),
         **room_temperature_properties(frames, [backend.calculate(frame, 0).energy for frame in frames]),
+        **elastic_properties(state, calculator),
+        **repulsion(read_structures(Path(snakemake.input.labels)), calculator, params.seed),
     }
     write_json(Path(snakemake.output[0]), measured | {"level_of_theory": backend.level_of_theory})

@@ -19,20 +19,16 @@ from argyro.reference.properties import (
 )
 from mtpcore.ase import MTP
 
-FRAMES = 12  # of the label set, that atoms are pushed together on
-
 with job(snakemake.log[0]):
     params = snakemake.params
     material, limits = Material.model_validate(params.material), DistanceLimits.model_validate(params.limits)
     calculator = MTP(snakemake.input.potential, material.elements, threads=snakemake.threads)
-    labelled = read_structures(Path(snakemake.input.labels))
-    bulk = [atoms for atoms in labelled if atoms.info["class"] == "bulk"]
     state = ground_state(material, limits, calculator, params.seed)
     measured = {
         **ground_state_properties(state, calculator, material.rigid_units[0]),
         **room_temperature_properties(room_temperature_frames(state, calculator, params.seed)),
         **elastic_properties(state, calculator),
-        **repulsion(bulk[:: max(1, len(bulk) // FRAMES)][:FRAMES], calculator, params.seed),
+        **repulsion(read_structures(Path(snakemake.input.labels)), calculator, params.seed),
     }
     own = read_json(Path(snakemake.input.own)) if snakemake.input.own else {}
     rows = [{"property": name, "teacher": value, "labels": own.get(name)} for name, value in measured.items()]

@@ -316,7 +316,8 @@ rule tabulate_errors:
 
 rule measure_labels:
     input:
-        "reference/{system}/teacher/fitted.mtp",
+        fitted="reference/{system}/teacher/fitted.mtp",
+        labels=labels_of_system,
     output:
         "reference/{system}/own.json",
     log:

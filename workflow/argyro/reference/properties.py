@@ -17,7 +17,7 @@ from .short_range import CONTACTS, short_range
 from .thermal import lattice_constant, thermal_frames
 
 CELL = (1, 1, 1)
-INSERTIONS = 40  # a frame
+FRAMES, INSERTIONS = 12, 40  # that atoms are pushed together on, and how many are put elsewhere in each
 ROOM_TEMPERATURE_K = 300.0
 RUN_PS = 200.0
 
@@ -78,8 +78,16 @@ def elastic_properties(state: GroundState, calculator: Any) -> dict[str, float]:
     }
 
 
-def repulsion(frames: Sequence[Atoms], calculator: Any, seed: int) -> dict[str, float]:
-    """What pushing atoms together on frames of runs finds: wells, and where energy stops rising; none is best."""
+def repulsion(labelled: Sequence[Atoms], calculator: Any, seed: int) -> dict[str, float]:
+    """What pushing atoms together on frames of runs finds: wells, and where energy stops rising; none is best.
+
+    Args:
+        labelled: The large label set; frames of bulk are taken of it.
+        calculator: Any of ASE with energies.
+        seed: Of what is pushed where: the same for two methods.
+    """
+    bulk = [atoms for atoms in labelled if atoms.info["class"] == "bulk"]
+    frames = bulk[:: max(1, len(bulk) // FRAMES)][:FRAMES]
     found = short_range(frames, calculator, CONTACTS, displacements=INSERTIONS, seed=seed)
     return {
         "short_range_trials": found.approaches + found.displacements,

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from argyro.config.structures import DistanceLimits
 type FloatArray = npt.NDArray[np.float64]
 type Kind = Literal["below the frame", "attractive"]
 
+CONTACTS: Final = DistanceLimits(covalent_fraction=0.75, pairs_angstrom={})
+"""Distances below which no two atoms are bonded, and have to repel each other."""
 CLOSEST = 1.2  # angstrom, of two atoms brought together
 APPROACH_STEP = 0.05  # angstrom
 NEIGHBOURS = 4.5  # angstrom; pairs further apart have others between them, which a straight path runs into
