@@ -6,7 +6,7 @@ was fitted to; and, for the final potential, whether runs hold for 100 ps with n
 `dynamics`, and lithium's diffusion coefficient in bulk at 700 K beside the teacher's, in the same cell.
 
 Writes benchmarks/results/student_CAMPAIGN.md, with the names of systems appended where they are asked for. Whether
-lithium diffuses as the teacher's does is asked of a ladder that ends above the teachers' level of 12,
+lithium diffuses as the teacher's does is asked of a ladder that ends above the level of its teachers, 12,
 benchmarks/student.yaml: a potential of level 10 is too simple for that. All runs but those that show whether the
 potential holds stay in CAMPAIGN/against_teacher, and are not made again.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from ase import Atoms
 from hold import ALL, STEPS_PER_PS, at_zero_pressure, held_lines
 from scipy import stats
@@ -38,7 +39,6 @@ from argyro.transport.displacements import SquaredDisplacements, ion_displacemen
 from mtpcore.ase import MTP
 
 ROOT = Path(__file__).resolve().parents[1]
-TEACHERS = ROOT / "config/reference/teacher"
 SYSTEMS = ["LiPSCl", "LiPSBr", "LiPSI"]
 DIFFUSION_K = 700.0
 MOBILE = Stream("mobile", 100, ("Li",))
@@ -68,7 +68,8 @@ class System:
     @property
     def teacher(self) -> PotentialFile:
         """What labelled."""
-        return PotentialFile(TEACHERS / f"{self.anion}-12.mtp", self.species)
+        settings = yaml.safe_load((self.campaign / "config.yaml").read_text())
+        return PotentialFile(Path(settings["labels"]["mtp"]["potentials"][self.name]), self.species)
 
     @property
     def student(self) -> PotentialFile:
