@@ -293,7 +293,7 @@ def test_labels_are_compared_with_others_of_the_same_structures(labelled: list[A
     row = error_table(of_labels(softer), labelled[:6], shift_energies=False).set_index("class").loc["all"]
     assert row["force_slope"] == pytest.approx(0.9)
     assert row["energy_rmse_meV_per_atom"] == 0.0
-    with pytest.raises(KeyError):
+    with pytest.raises(LabelError, match="is not in the large label set"):
         error_table(of_labels(softer[:5]), labelled[:6], shift_energies=False)
 
 

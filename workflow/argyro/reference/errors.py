@@ -8,6 +8,7 @@ import pandas as pd
 from ase import Atoms
 from ase.units import GPa
 
+from argyro.common.errors import LabelError
 from argyro.labels.store import structure_hash
 from mtpcore.ase import MTP
 
@@ -29,11 +30,17 @@ def of_potential(calculator: MTP) -> Predictor:
 
 
 def of_labels(labelled: Sequence[Atoms]) -> Predictor:
-    """What other labels of the same structures say; of other structures it raises KeyError."""
+    """What other labels of the same structures say; of other structures it raises LabelError."""
     known = {structure_hash(atoms): atoms for atoms in labelled}
 
     def predict(atoms: Atoms) -> Prediction:
-        return _labels(known[structure_hash(atoms)])
+        found = known.get(structure_hash(atoms))
+        if found is None:
+            raise LabelError(
+                f"{atoms.get_chemical_formula()} of {atoms.info.get('source', 'unknown source')} has a PBE label and "
+                "is not in the large label set: choose structures of that set for PBE, or add it there"
+            )
+        return _labels(found)
 
     return predict
 
