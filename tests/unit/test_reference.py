@@ -24,7 +24,7 @@ from argyro.labels.store import Store
 from argyro.reference import sampling
 from argyro.reference.choice import choose
 from argyro.reference.convergence import convergence_table
-from argyro.reference.dataset import shipped, split
+from argyro.reference.dataset import shipped, source_of, split
 from argyro.reference.delta import corrected, fit_delta
 from argyro.reference.dynamics import published_diffusivity
 from argyro.reference.errors import error_table, of_labels, of_potential
@@ -233,6 +233,12 @@ def test_shipped_labels_are_the_labels_to_the_digits_kept(labelled: list[Atoms],
         np.testing.assert_allclose(atoms.arrays["REF_forces"], label.arrays["REF_forces"], atol=5.1e-6)
         assert atoms.info["REF_energy"] == pytest.approx(label.info["REF_energy"], abs=5.1e-7)
         np.testing.assert_array_equal(atoms.positions, label.positions)
+
+
+def test_labels_chosen_from_a_shipped_set_keep_their_generation(labelled: list[Atoms]) -> None:
+    chosen = shipped([labelled[:1], labelled[1:3]])[1:]
+    assert [source_of(atoms) for atoms in shipped([chosen])] == [source_of(atoms) for atoms in chosen]
+    assert [atoms.info["generation"] for atoms in shipped([chosen])] == [1, 1]
 
 
 def test_damaged_compressed_file_is_named(tmp_path: Path) -> None:

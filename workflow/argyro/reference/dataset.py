@@ -20,7 +20,8 @@ def shipped(generations: Sequence[Sequence[Atoms]]) -> list[Atoms]:
         generations: Labelled structures of each.
 
     Returns:
-        Copies with labels of few digits and ``generation`` in ``info``.
+        Copies with labels of few digits and ``generation`` in ``info``; of those that had one, chosen from a set that
+        was put together before, it stays what it was.
     """
     return [_small(atoms, generation) for generation, labelled in enumerate(generations) for atoms in labelled]
 
@@ -28,7 +29,7 @@ def shipped(generations: Sequence[Sequence[Atoms]]) -> list[Atoms]:
 def _small(atoms: Atoms, generation: int) -> Atoms:
     copy = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
     copy.info.update({key: value for key, value in atoms.info.items() if key not in DROPPED})
-    copy.info["generation"] = generation
+    copy.info.setdefault("generation", generation)
     copy.info["REF_energy"] = round(float(atoms.info["REF_energy"]), DIGITS["REF_energy"])
     copy.info["REF_stress"] = np.asarray(atoms.info["REF_stress"], dtype=float).round(DIGITS["REF_stress"])
     copy.set_array("REF_forces", np.asarray(atoms.arrays["REF_forces"], dtype=float).round(DIGITS["REF_forces"]))
