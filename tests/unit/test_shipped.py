@@ -130,3 +130,12 @@ def test_picture_of_the_first_page_is_small_and_shows_both_figures(tmp_path: Pat
     image = Image.open(tmp_path / "picture.png").convert("RGB")
     halves = image.crop((0, 0, image.width // 2, image.height)), image.crop((3 * image.width // 4, 0, *image.size))
     assert all(len(half.getcolors(image.width * image.height)) > 10 for half in halves)
+
+
+@pytest.mark.parametrize("anion", ["Cl", "Br", "I"])
+def test_shipped_teacher_has_no_wells_and_the_lattice_of_its_labels(anion: str) -> None:
+    found = pd.read_csv(ROOT / f"config/reference/teacher/{anion}-properties.csv", index_col="property")
+    assert found.loc["short_range_wells", "teacher"] == 0
+    for temperature in ("0K", "300K"):
+        edges = found.loc[f"lattice_constant_{temperature}_angstrom"]
+        assert edges["teacher"] == pytest.approx(edges["labels"], rel=0.005)
