@@ -12,12 +12,9 @@ from argyro.labels.backends import open_backend
 from argyro.reference.measures import cubic_ground_state
 from argyro.reference.properties import (
     BackendCalculator,
-    elastic_properties,
+    all_properties,
     ground_state,
-    ground_state_properties,
-    repulsion,
     room_temperature_frames,
-    room_temperature_properties,
 )
 from mtpcore.ase import MTP
 
@@ -30,10 +27,9 @@ with job(snakemake.log[0]):
     frames = room_temperature_frames(start, fitted, params.seed)
     calculator = BackendCalculator(backend)
     state = cubic_ground_state(start.atoms, calculator)
-    measured = {
-        **ground_state_properties(state, calculator, material.rigid_units[0]),
-        **room_temperature_properties(frames, [backend.calculate(frame, 0).energy for frame in frames]),
-        **elastic_properties(state, calculator),
-        **repulsion(read_structures(Path(snakemake.input.labels)), calculator, params.seed),
-    }
+    energies = [backend.calculate(frame, 0).energy for frame in frames]
+    labelled = read_structures(Path(snakemake.input.labels))
+    measured = all_properties(
+        state, frames, labelled, calculator, unit=material.rigid_units[0], seed=params.seed, energies_eV=energies
+    )
     write_json(Path(snakemake.output[0]), measured | {"level_of_theory": backend.level_of_theory})

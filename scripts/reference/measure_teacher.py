@@ -9,14 +9,7 @@ from argyro.common.files import read_json, replacing
 from argyro.common.jobs import job
 from argyro.config.materials import Material
 from argyro.config.structures import DistanceLimits
-from argyro.reference.properties import (
-    elastic_properties,
-    ground_state,
-    ground_state_properties,
-    repulsion,
-    room_temperature_frames,
-    room_temperature_properties,
-)
+from argyro.reference.properties import all_properties, ground_state, room_temperature_frames
 from mtpcore.ase import MTP
 
 with job(snakemake.log[0]):
@@ -24,12 +17,9 @@ with job(snakemake.log[0]):
     material, limits = Material.model_validate(params.material), DistanceLimits.model_validate(params.limits)
     calculator = MTP(snakemake.input.potential, material.elements, threads=snakemake.threads)
     state = ground_state(material, limits, calculator, params.seed)
-    measured = {
-        **ground_state_properties(state, calculator, material.rigid_units[0]),
-        **room_temperature_properties(room_temperature_frames(state, calculator, params.seed)),
-        **elastic_properties(state, calculator),
-        **repulsion(read_structures(Path(snakemake.input.labels)), calculator, params.seed),
-    }
+    frames = room_temperature_frames(state, calculator, params.seed)
+    labelled = read_structures(Path(snakemake.input.labels))
+    measured = all_properties(state, frames, labelled, calculator, unit=material.rigid_units[0], seed=params.seed)
     own = read_json(Path(snakemake.input.own)) if snakemake.input.own else {}
     rows = [{"property": name, "teacher": value, "labels": own.get(name)} for name, value in measured.items()]
     with replacing(Path(snakemake.output[0])) as temporary:

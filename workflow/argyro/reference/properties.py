@@ -35,6 +35,35 @@ def ground_state(material: Material, limits: DistanceLimits, calculator: Any, se
     return cubic_ground_state(_start(material, limits, seed), calculator)
 
 
+def all_properties(
+    state: GroundState,
+    frames: Sequence[Atoms],
+    labelled: Sequence[Atoms],
+    calculator: Any,
+    *,
+    unit: RigidUnit,
+    seed: int,
+    energies_eV: Sequence[float] | None = None,
+) -> dict[str, float | None]:
+    """All that is told of a method.
+
+    Args:
+        state: Relaxed by it.
+        frames: `room_temperature_frames`, by it or another.
+        labelled: The large label set.
+        calculator: Any of ASE with energy, forces and stress.
+        unit: PS4.
+        seed: Of what is pushed where: the same for two methods.
+        energies_eV: By it, of frames by another.
+    """
+    return {
+        **ground_state_properties(state, calculator, unit),
+        **room_temperature_properties(frames, energies_eV),
+        **elastic_properties(state, calculator),
+        **repulsion(labelled, calculator, seed),
+    }
+
+
 def ground_state_properties(state: GroundState, calculator: Any, unit: RigidUnit) -> dict[str, float]:
     """Lattice constant and vibrations of PS4 in the relaxed ordered cell."""
     vibrations = unit_vibrations(state.atoms, calculator, unit)
