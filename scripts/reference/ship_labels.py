@@ -7,5 +7,6 @@ from argyro.common.jobs import job
 from argyro.reference.dataset import shipped
 
 with job(snakemake.log[0]):
-    generations = [read_structures(Path(file)) for file in snakemake.input]
+    labelled = (read_structures(Path(file)) for file in snakemake.input)
+    generations = dict(zip(snakemake.params.generations, labelled, strict=True))
     write_structures(Path(snakemake.output[0]), shipped(generations))

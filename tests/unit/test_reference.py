@@ -202,6 +202,20 @@ def test_frames_of_a_run_that_broke_are_a_class_of_their_own(potential: mtpcore.
     assert counts(sample.structures) == {"broken": 3}
 
 
+def test_later_generation_has_rattled_cells_too_of_all_materials(potential: mtpcore.Potential) -> None:
+    wanted = GenerationConfig(bulk=1, boundary=1, carved=0, contact=0, rattled=4)
+    sample = sampler(potential).sample(wanted)
+    assert counts(sample.structures)["rattled"] == 4
+    assert len(sample.structures) == wanted.count
+    assert {a.info["material"] for a in sample.structures if a.info["class"] == "rattled"} == {m.id for m in MATERIALS}
+
+
+def test_first_generation_is_all_rattled_and_no_two_cells_are_the_same() -> None:
+    sample = sampler(None).sample(GenerationConfig(bulk=2, boundary=0, carved=0, contact=0, rattled=3))
+    assert counts(sample.structures) == {"rattled": 5}
+    assert len({atoms.info["source"] for atoms in sample.structures}) == 5
+
+
 def test_runs_of_a_generation_are_as_long_as_it_says(potential: mtpcore.Potential) -> None:
     for own, expected in ((None, 0.1), (0.2, 0.2)):
         sample = sampler(potential).sample(GenerationConfig(bulk=1, boundary=1, carved=0, contact=0, run_ps=own))
@@ -234,9 +248,9 @@ def sampled(labelled: list[Atoms]) -> list[Atoms]:
 
 
 def test_shipped_labels_are_the_labels_to_the_digits_kept(labelled: list[Atoms], tmp_path: Path) -> None:
-    write_structures(tmp_path / "labels.extxyz.xz", shipped([sampled(labelled[:3]), sampled(labelled[3:5])]))
+    write_structures(tmp_path / "labels.extxyz.xz", shipped({0: sampled(labelled[:3]), 2: sampled(labelled[3:5])}))
     read = read_structures(tmp_path / "labels.extxyz.xz")
-    assert [atoms.info["generation"] for atoms in read] == [0, 0, 0, 1, 1]
+    assert [atoms.info["generation"] for atoms in read] == [0, 0, 0, 2, 2]
     for atoms, label in zip(read, labelled, strict=False):
         np.testing.assert_allclose(atoms.arrays["REF_forces"], label.arrays["REF_forces"], atol=5.1e-6)
         assert atoms.info["REF_energy"] == pytest.approx(label.info["REF_energy"], abs=5.1e-7)
@@ -244,9 +258,9 @@ def test_shipped_labels_are_the_labels_to_the_digits_kept(labelled: list[Atoms],
 
 
 def test_labels_chosen_from_a_shipped_set_keep_their_generation(labelled: list[Atoms]) -> None:
-    chosen = shipped([sampled(labelled[:1]), sampled(labelled[1:3])])[1:]
-    assert [source_of(atoms) for atoms in shipped([chosen])] == [source_of(atoms) for atoms in chosen]
-    assert [atoms.info["generation"] for atoms in shipped([chosen])] == [1, 1]
+    chosen = shipped({0: sampled(labelled[:1]), 1: sampled(labelled[1:3])})[1:]
+    assert [source_of(atoms) for atoms in shipped({0: chosen})] == [source_of(atoms) for atoms in chosen]
+    assert [atoms.info["generation"] for atoms in shipped({0: chosen})] == [1, 1]
 
 
 def test_damaged_compressed_file_is_named(tmp_path: Path) -> None:
@@ -399,6 +413,10 @@ def test_published_diffusivity_is_the_published_one_at_300_kelvin() -> None:
 def test_impossible_generations_are_refused() -> None:
     with pytest.raises(ValueError, match="carved must be 0"):
         ReferenceConfig(generations=(GenerationConfig(),))
+    with pytest.raises(ValueError, match=r"generations\[0\]\.anions must be null"):
+        ReferenceConfig(generations=(GenerationConfig(carved=0, anions=("Br",)),))
+    with pytest.raises(ValueError, match="'Li' is no anion of an argyrodite"):
+        GenerationConfig(anions=("Li",))
 
 
 def test_labels_of_a_system_depend_on_its_own_teacher_only(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ labels:
 reference:
   generations:
     - {{bulk: 10, boundary: 2, carved: 0, contact: 4, level: 6}}
-    - {{bulk: 3, boundary: 2, carved: 1, contact: 2}}
+    - {{bulk: 5, boundary: 2, carved: 1, contact: 2, anions: [Br]}}
+    - {{bulk: 3, boundary: 2, carved: 1, contact: 2, rattled: 2}}
   sampling: {{run_ps: 0.05, temperatures_K: [300]}}
   teacher: {{labels: sampled, levels: [4, 6], cutoff_angstrom: 5.0, radial_basis_size: 8, ladder_share: 0.5,
     delta: false}}
@@ -71,7 +72,7 @@ def test_campaign_from_nothing_gives_labels_and_a_teacher_with_trials_and_killed
     whole = finish(undisturbed)
     took = time.monotonic() - began
     labelled = read_structures(whole / LABELS)
-    assert [atoms.info["generation"] for atoms in labelled] == [0] * 16 + [1] * 8
+    assert [atoms.info["generation"] for atoms in labelled] == [0] * 16 + [2] * 10
     trials = pd.read_csv(whole / TRIALS)
     assert trials["kind"].tolist() == ["bulk", "bicrystal"]
     assert (trials["atoms"] >= 416).all()

@@ -18,6 +18,16 @@ PBE_VARIANTS = [
 ]
 
 
+def generations_of(system):
+    """Numbers of the generations in which a chemical system is sampled."""
+    anion = next(m.anion for m in settings.materials if m.chemical_system == system)
+    return [
+        number
+        for number, generation in enumerate(REFERENCE.generations)
+        if generation.anions is None or anion in generation.anions
+    ]
+
+
 def chunks_of_generation(wildcards):
     """Outcomes of all labelling jobs of a generation."""
     count = REFERENCE.generations[int(wildcards.generation)].count
@@ -28,18 +38,24 @@ def chunks_of_generation(wildcards):
 
 def sampling_potential(wildcards):
     """What samples a generation: nothing the first, else a potential of those before."""
-    generation = int(wildcards.generation)
-    return (
-        f"reference/{wildcards.system}/g{generation - 1}/potential.mtp"
-        if generation
-        else []
-    )
+    earlier = [
+        number
+        for number in generations_of(wildcards.system)
+        if number < int(wildcards.generation)
+    ]
+    return [
+        f"reference/{wildcards.system}/g{number}/potential.mtp"
+        for number in earlier[-1:]
+    ]
 
 
 def labels_up_to_generation(wildcards):
     """Labels of a generation and of all before."""
-    generations = range(int(wildcards.generation) + 1)
-    return [f"reference/{wildcards.system}/g{g}/labels.extxyz" for g in generations]
+    return [
+        f"reference/{wildcards.system}/g{number}/labels.extxyz"
+        for number in generations_of(wildcards.system)
+        if number <= int(wildcards.generation)
+    ]
 
 
 def generation_of(wildcards):
@@ -100,8 +116,15 @@ def own_properties_of_system(wildcards):
 
 def labels_of_all_generations(wildcards):
     """Labels of all generations of a chemical system."""
-    generations = range(len(REFERENCE.generations))
-    return [f"reference/{wildcards.system}/g{g}/labels.extxyz" for g in generations]
+    return [
+        f"reference/{wildcards.system}/g{number}/labels.extxyz"
+        for number in generations_of(wildcards.system)
+    ]
+
+
+def generations_of_system(wildcards):
+    """Their numbers, in the order of their labels."""
+    return generations_of(wildcards.system)
 
 
 TRIALS = {

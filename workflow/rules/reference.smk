@@ -224,6 +224,8 @@ rule ship_labels:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        generations=generations_of_system,
     script:
         "../../scripts/reference/ship_labels.py"
 
@@ -237,6 +239,8 @@ use rule ship_labels as ship_pbe with:
         "logs/reference/{system}-pbe-ship.log",
     benchmark:
         "benchmarks/reference/{system}-pbe-ship.tsv"
+    params:
+        generations=[0],
 
 
 rule fit_teacher:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .base import Fraction, NonNegativeFloat, Percent, PositiveFloat, PositiveInt, Section
+from .composition import HALOGENS, parse_formula
 from .dynamics import Engine
 from .labels import GpawConfig
 from .materials import Material
@@ -25,16 +26,28 @@ class GenerationConfig(Section):
     contact: int = Field(default=10, ge=0)
     """Frames in which two atoms are pushed together, into wells of the potential where it has some: what makes the next
     one repulsive."""
+    rattled: int = Field(default=0, ge=0)
+    """Bulk cells that are rattled and strained; in the first generation, where all are, as many more."""
+    anions: tuple[str, ...] | None = None
+    """Chemical systems that are sampled, by their anion: one whose teacher is good enough needs no more. Null: all."""
     run_ps: PositiveFloat | None = None
     """Length of its runs; null: that of sampling.run_ps. In longer ones boundaries melt, and runs break where the
     potential does not know the melt."""
     level: int = Field(default=8, ge=2, le=28, multiple_of=2)
     """Level of the potential that is fitted to all labels so far and samples the next generation."""
 
+    @field_validator("anions")
+    @classmethod
+    def _anions_are_halides(cls, anions: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for anion in anions or ():
+            if not set(parse_formula(anion)) <= set(HALOGENS):
+                raise ValueError(f"'{anion}' is no anion of an argyrodite; expected halides, such as Br")
+        return anions
+
     @property
     def count(self) -> int:
         """Structures per chemical system."""
-        return self.bulk + self.boundary + self.carved + self.contact
+        return self.bulk + self.boundary + self.carved + self.contact + self.rattled
 
 
 class SamplingConfig(Section):
@@ -145,7 +158,7 @@ class ReferenceConfig(Section):
             GenerationConfig(bulk=210, boundary=105, carved=140, contact=325, level=20),
             GenerationConfig(bulk=45, boundary=24, carved=24, contact=160, level=20),
             GenerationConfig(bulk=24, boundary=75, carved=50, contact=120, run_ps=20.0, level=20),
-            GenerationConfig(bulk=6, boundary=45, carved=15, contact=40, run_ps=20.0),
+            GenerationConfig(bulk=6, boundary=45, carved=15, contact=40, run_ps=20.0, level=20),
         ),
         min_length=1,
     )
@@ -160,7 +173,9 @@ class ReferenceConfig(Section):
     """Molecular dynamics that every teacher has to stand."""
 
     @model_validator(mode="after")
-    def _first_generation_has_no_potential(self) -> Self:
+    def _first_generation_is_of_all_and_has_no_potential(self) -> Self:
         if self.generations[0].carved:
             raise ValueError("generations[0].carved must be 0: a potential relaxes carved cells, and none is there yet")
+        if self.generations[0].anions is not None:
+            raise ValueError("generations[0].anions must be null: every chemical system starts there")
         return self

@@ -1,7 +1,7 @@
 """Label sets of one chemical system: put together, split, and made small enough to be committed."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ase import Atoms
@@ -13,17 +13,17 @@ DROPPED = ("rung", "time_s", "scf_steps")
 """What the store says of a calculation and a shipped set does not repeat for each structure."""
 
 
-def shipped(generations: Sequence[Sequence[Atoms]]) -> list[Atoms]:
+def shipped(generations: Mapping[int, Sequence[Atoms]]) -> list[Atoms]:
     """Labels of all generations as they are committed.
 
     Args:
-        generations: Labelled structures of each.
+        generations: Labelled structures of each, by its number.
 
     Returns:
         Copies with labels of few digits and ``generation`` in ``info``; of those that had one, chosen from a set that
         was put together before, it stays what it was.
     """
-    return [_small(atoms, generation) for generation, labelled in enumerate(generations) for atoms in labelled]
+    return [_small(atoms, generation) for generation, labelled in generations.items() for atoms in labelled]
 
 
 def _small(atoms: Atoms, generation: int) -> Atoms:

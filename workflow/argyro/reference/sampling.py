@@ -122,13 +122,14 @@ class Sampler:
         """
         first = self.calculator is None
         length_ps = wanted.run_ps or self.settings.run_ps
-        bulk = self._rattled_bulk(wanted.bulk) if first else self._frames("bulk", wanted.bulk, length_ps)
+        rattled = self._rattled_bulk(wanted.rattled + (wanted.bulk if first else 0))
+        bulk = [] if first else self._frames("bulk", wanted.bulk, length_ps)
         boundary = (
             self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", wanted.boundary, length_ps)
         )
         carved = self._carved(_unbroken(boundary, wanted.carved), wanted.carved)
-        contact = self._contacts(_unbroken(bulk, wanted.contact), wanted.contact)
-        return Sample([*bulk, *boundary, *carved, *contact], self.records)
+        contact = self._contacts(_unbroken(bulk or rattled, wanted.contact), wanted.contact)
+        return Sample([*bulk, *boundary, *carved, *contact, *rattled], self.records)
 
     # -- the first generation
 
@@ -136,6 +137,8 @@ class Sampler:
         shares = [len(range(k, count, len(self.materials))) for k in range(len(self.materials))]
         structures = []
         for material, share in zip(self.materials, shares, strict=True):
+            if not share:
+                continue
             seeds = RATTLED.model_copy(update={"count": share})
             settings = StructuresConfig(limits=self.limits, seeds=seeds)
             rattled = build_seeds(material, settings, seed=seed_for(self.seed, material.id))
