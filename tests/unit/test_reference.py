@@ -222,6 +222,13 @@ def test_runs_of_a_generation_are_as_long_as_it_says(potential: mtpcore.Potentia
         assert {record.length_ps for record in sample.records} == {expected}
 
 
+def test_runs_of_a_generation_give_as_many_frames_as_it_says(potential: mtpcore.Potential) -> None:
+    for own, expected in ((None, 1), (1, 2)):
+        wanted = GenerationConfig(bulk=2, boundary=0, carved=0, contact=0, frames_per_run=own)
+        sample = sampler(potential).sample(wanted)
+        assert len({atoms.info["source"] for atoms in sample.structures}) == expected
+
+
 def test_run_that_breaks_gives_its_last_moments(potential: mtpcore.Potential, frame: Atoms) -> None:
     found = run(frame, MTP(potential, SPECIES), 30000.0, length_ps=1.0, count=3, seed=1)
     assert found.broken

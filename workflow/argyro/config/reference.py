@@ -33,6 +33,9 @@ class GenerationConfig(Section):
     run_ps: PositiveFloat | None = None
     """Length of its runs; null: that of sampling.run_ps. In longer ones boundaries melt, and runs break where the
     potential does not know the melt."""
+    frames_per_run: PositiveInt | None = None
+    """Frames that are taken of a run; null: as sampling.frames_per_run says. One gives most arrangements of anions:
+    they do not change within a run, and forces say little of their energies."""
     level: int = Field(default=8, ge=2, le=28, multiple_of=2)
     """Level of the potential that is fitted to all labels so far and samples the next generation."""
 
@@ -48,6 +51,12 @@ class GenerationConfig(Section):
     def count(self) -> int:
         """Structures per chemical system."""
         return self.bulk + self.boundary + self.carved + self.contact + self.rattled
+
+    @property
+    def of_runs(self) -> dict[str, float]:
+        """What it says of its runs otherwise than the section sampling."""
+        own = {"run_ps": self.run_ps, "frames_per_run": self.frames_per_run}
+        return {key: value for key, value in own.items() if value is not None}
 
 
 class SamplingConfig(Section):

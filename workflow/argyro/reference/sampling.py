@@ -121,11 +121,11 @@ class Sampler:
             StructureError: one kind of structure could not be had.
         """
         first = self.calculator is None
-        length_ps = wanted.run_ps or self.settings.run_ps
+        runs = self.settings.model_copy(update=wanted.of_runs)
         rattled = self._rattled_bulk(wanted.rattled + (wanted.bulk if first else 0))
-        bulk = [] if first else self._frames("bulk", wanted.bulk, length_ps)
+        bulk = [] if first else self._frames("bulk", wanted.bulk, runs)
         boundary = (
-            self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", wanted.boundary, length_ps)
+            self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", wanted.boundary, runs)
         )
         carved = self._carved(_unbroken(boundary, wanted.carved), wanted.carved)
         contact = self._contacts(_unbroken(bulk or rattled, wanted.contact), wanted.contact)
@@ -158,26 +158,25 @@ class Sampler:
 
     # -- runs
 
-    def _frames(self, kind: str, count: int, length_ps: float) -> list[Atoms]:
+    def _frames(self, kind: str, count: int, runs: SamplingConfig) -> list[Atoms]:
         """Frames of as many runs as it takes."""
         frames: list[Atoms] = []
         attempts = MAX_ATTEMPTS + count
         for index in range(attempts):
             if len(frames) >= count:
                 return frames[:count]
-            frames += self._run(kind, index, length_ps)
+            frames += self._run(kind, index, runs)
         raise StructureError(f"{attempts} runs of {kind} cells gave {len(frames)} of {count} frames; see the log")
 
-    def _run(self, kind: str, index: int, length_ps: float) -> list[Atoms]:
+    def _run(self, kind: str, index: int, runs: SamplingConfig) -> list[Atoms]:
         atoms, name = self._bulk_cell(index) if kind == "bulk" else self._boundary_cell(index)
-        temperature = self.settings.temperatures_K[index % len(self.settings.temperatures_K)]
+        temperature = runs.temperatures_K[index % len(runs.temperatures_K)]
         assert self.calculator is not None  # noqa: S101  for the type checker: only the first generation has none
         if kind == "boundary" and (problem := relax(atoms, self.calculator)):
             self._record(kind, name, None, 0, f"relaxation: {problem}")
             return []
         seed = seed_for(self.seed, kind, "run", index)
-        count = self.settings.frames_per_run
-        result = run(atoms, self.calculator, temperature, length_ps=length_ps, count=count, seed=seed)
+        result = run(atoms, self.calculator, temperature, length_ps=runs.run_ps, count=runs.frames_per_run, seed=seed)
         self._record(kind, name, temperature, len(result.frames), result.broken, result.length_ps)
         name = "hot" if kind == "bulk" and temperature > HOT_K else kind
         material = self._material(atoms)
