@@ -202,6 +202,16 @@ def test_frames_of_a_run_that_broke_are_a_class_of_their_own(potential: mtpcore.
     assert counts(sample.structures) == {"broken": 3}
 
 
+def test_cells_may_be_carved_from_more_frames_than_are_labelled(potential: mtpcore.Potential) -> None:
+    wanted = GenerationConfig(bulk=1, boundary=1, carved=8, contact=0, carve_from=4, frames_per_run=1)
+    sample = sampler(potential).sample(wanted)
+    found = counts(sample.structures)
+    assert len(sample.structures) == wanted.count
+    assert sum(record.kind == "boundary" and record.frames > 0 for record in sample.records) >= 4
+    assert found["boundary"] + found.get("broken", 0) >= 1
+    assert len({a.info["source"] for a in sample.structures if a.info["class"] == "carved"}) > 1
+
+
 def test_later_generation_has_rattled_cells_too_of_all_materials(potential: mtpcore.Potential) -> None:
     wanted = GenerationConfig(bulk=1, boundary=1, carved=0, contact=0, rattled=4)
     sample = sampler(potential).sample(wanted)

@@ -23,6 +23,8 @@ class GenerationConfig(Section):
     """Small bicrystals and polycrystals: rattled in the first generation, frames of runs in the others."""
     carved: int = Field(default=27, ge=0)
     """Cells carved around atoms of boundaries; none in the first generation."""
+    carve_from: int | None = Field(default=None, ge=1)
+    """Frames of boundaries that they are carved from, of which `boundary` are labelled; null: those."""
     contact: int = Field(default=10, ge=0)
     """Frames in which two atoms are pushed together, into wells of the potential where it has some: what makes the next
     one repulsive."""

@@ -124,12 +124,11 @@ class Sampler:
         runs = self.settings.model_copy(update=wanted.of_runs)
         rattled = self._rattled_bulk(wanted.rattled + (wanted.bulk if first else 0))
         bulk = [] if first else self._frames("bulk", wanted.bulk, runs)
-        boundary = (
-            self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", wanted.boundary, runs)
-        )
+        count = max(wanted.boundary, wanted.carve_from or 0)
+        boundary = self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", count, runs)
         carved = self._carved(_unbroken(boundary, wanted.carved), wanted.carved)
         contact = self._contacts(_unbroken(bulk or rattled, wanted.contact), wanted.contact)
-        return Sample([*bulk, *boundary, *carved, *contact, *rattled], self.records)
+        return Sample([*bulk, *boundary[: wanted.boundary], *carved, *contact, *rattled], self.records)
 
     # -- the first generation
 
