@@ -169,7 +169,7 @@ class ReferenceConfig(Section):
             GenerationConfig(bulk=210, boundary=105, carved=140, contact=325, level=20),
             GenerationConfig(bulk=45, boundary=24, carved=24, contact=160, level=20),
             GenerationConfig(bulk=24, boundary=75, carved=50, contact=120, run_ps=20.0, level=20),
-            GenerationConfig(bulk=6, boundary=45, carved=15, contact=40, run_ps=20.0, level=20),
+            GenerationConfig(bulk=6, boundary=45, carved=15, contact=40, run_ps=20.0),
         ),
         min_length=1,
     )
