@@ -434,6 +434,11 @@ def test_impossible_generations_are_refused() -> None:
         ReferenceConfig(generations=(GenerationConfig(carved=0, anions=("Br",)),))
     with pytest.raises(ValueError, match="'Li' is no anion of an argyrodite"):
         GenerationConfig(anions=("Li",))
+    with pytest.raises(ValueError, match="carve_from must be null"):
+        GenerationConfig(carved=0, carve_from=40)
+    with pytest.raises(ValueError, match=r"carve_from must be at least boundary \(30\)"):
+        GenerationConfig(carve_from=29)
+    assert GenerationConfig(carve_from=30).carve_from == 30
 
 
 def test_labels_of_a_system_depend_on_its_own_teacher_only(tmp_path: Path) -> None:

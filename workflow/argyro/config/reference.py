@@ -49,6 +49,14 @@ class GenerationConfig(Section):
                 raise ValueError(f"'{anion}' is no anion of an argyrodite; expected halides, such as Br")
         return anions
 
+    @model_validator(mode="after")
+    def _carved_from_more_frames_than_are_labelled(self) -> Self:
+        if self.carve_from is not None and not self.carved:
+            raise ValueError("carve_from must be null where carved is 0: nothing is carved")
+        if self.carve_from is not None and self.carve_from < self.boundary:
+            raise ValueError(f"carve_from must be at least boundary ({self.boundary}): those labelled are among them")
+        return self
+
     @property
     def count(self) -> int:
         """Structures per chemical system."""
