@@ -212,6 +212,15 @@ def test_cells_may_be_carved_from_more_frames_than_are_labelled(potential: mtpco
     assert len({a.info["source"] for a in sample.structures if a.info["class"] == "carved"}) > 1
 
 
+def test_carved_cells_have_at_least_the_sizes_of_their_generation_in_turn(potential: mtpcore.Potential) -> None:
+    carved = {}
+    for least in (None, (50, 130)):
+        wanted = GenerationConfig(bulk=1, boundary=3, carved=4, contact=0, carve_min_atoms=least)
+        carved[least] = [len(atoms) for atoms in sampler(potential).sample(wanted).structures[4:]]
+    assert all(50 <= size < 130 for size in carved[None])
+    assert [size >= 130 for size in carved[50, 130]] == [False, True, False, True]
+
+
 def test_later_generation_has_rattled_cells_too_of_all_materials(potential: mtpcore.Potential) -> None:
     wanted = GenerationConfig(bulk=1, boundary=1, carved=0, contact=0, rattled=4)
     sample = sampler(potential).sample(wanted)

@@ -1,7 +1,7 @@
 """Settings of the reference campaign: labels of a foundation model and of PBE, and teachers fitted to them."""
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -38,6 +38,8 @@ class GenerationConfig(Section):
     frames_per_run: PositiveInt | None = None
     """Frames that are taken of a run; null: as sampling.frames_per_run says. One gives most arrangements of anions:
     they do not change within a run, and forces say little of their energies."""
+    carve_min_atoms: tuple[PositiveInt, ...] | None = Field(default=None, min_length=1)
+    """Smallest carved cell, of each in turn; null: as sampling.carve_min_atoms says. Learning carves larger ones."""
     level: int = Field(default=8, ge=2, le=28, multiple_of=2)
     """Level of the potential that is fitted to all labels so far and samples the next generation."""
 
@@ -63,9 +65,9 @@ class GenerationConfig(Section):
         return self.bulk + self.boundary + self.carved + self.contact + self.rattled
 
     @property
-    def of_runs(self) -> dict[str, float]:
-        """What it says of its runs otherwise than the section sampling."""
-        own = {"run_ps": self.run_ps, "frames_per_run": self.frames_per_run}
+    def of_sampling(self) -> dict[str, Any]:
+        """What it says otherwise than the section sampling."""
+        own = {name: getattr(self, name) for name in ("run_ps", "frames_per_run", "carve_min_atoms")}
         return {key: value for key, value in own.items() if value is not None}
 
 
@@ -84,8 +86,8 @@ class SamplingConfig(Section):
     """Largest one."""
     contact_min_angstrom: PositiveFloat = 1.2
     """Two atoms are pushed together no closer than this."""
-    carve_min_atoms: PositiveInt = 50
-    """Smallest carved cell."""
+    carve_min_atoms: tuple[PositiveInt, ...] = Field(default=(50,), min_length=1)
+    """Smallest carved cell: of each that is carved, in turn."""
 
 
 class PbeConfig(Section):
@@ -113,8 +115,8 @@ class TeacherConfig(Section):
     """Fit to the labels in config/reference/labels, or to those this campaign samples."""
     levels: tuple[int, ...] = (8, 14, 20)
     """The ladder of levels; each starts from the one before."""
-    ladder_share: float = Field(default=0.12, gt=0, le=1)
-    """Part of the training labels that the ladder is climbed on, before the last level is fitted to all of them."""
+    ladder_share: float = Field(default=0.06, gt=0, le=1)
+    """Part of the training labels that the ladder is climbed on, before the last level is fitted to more of them."""
     cutoff_angstrom: PositiveFloat = 6.0
     """Atoms farther apart do not interact."""
     radial_basis_size: PositiveInt = 10
@@ -177,7 +179,19 @@ class ReferenceConfig(Section):
             GenerationConfig(bulk=210, boundary=105, carved=140, contact=325, level=20),
             GenerationConfig(bulk=45, boundary=24, carved=24, contact=160, level=20),
             GenerationConfig(bulk=24, boundary=75, carved=50, contact=120, run_ps=20.0, level=20),
-            GenerationConfig(bulk=6, boundary=45, carved=15, contact=40, run_ps=20.0),
+            GenerationConfig(bulk=6, boundary=45, carved=15, contact=40, run_ps=20.0, level=20),
+            GenerationConfig(bulk=4, boundary=60, carved=400, contact=0, rattled=150, level=20, anions=("Br",)),
+            GenerationConfig(
+                bulk=1,
+                boundary=0,
+                carved=650,
+                carve_from=400,
+                carve_min_atoms=(50, 50, 105, 140),
+                contact=0,
+                run_ps=2.0,
+                frames_per_run=1,
+                anions=("Br",),
+            ),
         ),
         min_length=1,
     )

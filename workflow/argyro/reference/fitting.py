@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 
 HALF_WEIGHT_FORCE = 5.5  # eV/angstrom: labels whose largest force is this count half
 WEIGHT_POWER = 3  # with which weights fall beyond: of forces of hundreds, what is left is that they repel
-CLASS_WEIGHTS: Final = {"broken": 0.3, "carved": 2.0}
-"""Of classes that do not count 1. Broken: decomposed, or on the way there, and no run should get so far. Carved: few
-atoms of the many that differ, and the hardest to fit of what runs visit."""
+CLASS_WEIGHTS: Final = {"broken": 0.3, "carved": 3.0, "rattled": 3.0}
+"""Of classes that do not count 1. Broken: decomposed, or on the way there, and no run should get so far. Carved and
+rattled: the hardest to fit."""
 SEARCH_HOPS = 4  # of the cold start
-LADDER_ITERATIONS = 35  # of each fit to a part of the labels
-LAST_ITERATIONS: Final[dict[MethodName, int]] = {"variable-projection": 5, "bfgs": 260}  # of those to all, in turn
+LADDER_ITERATIONS = 35  # of each level of the ladder
+LAST_ITERATIONS: Final = {4: 200, 1: 80}  # of the fits to every fourth label, then to all, by gradients
 
 
 def usable(labelled: Sequence[Atoms], settings: TeacherConfig) -> list[Atoms]:
@@ -70,10 +70,10 @@ def fit_ladder(
     seed: int,
     threads: int,
 ) -> mtpcore.Potential:
-    """Fit one level after the other to a part of the labels, each starting from the one before; the last then to all.
+    """Fit one level after the other to a part of the labels, each starting from the one before; the last then to more.
 
-    The last fit begins by variable projection, whose first steps fall far, and goes on by gradients: along the valley
-    that is left these are several times as fast.
+    The ladder is climbed by variable projection, whose steps fall far. Along the valley that is left gradients are
+    several times as fast; most of its length is gone where steps are cheap, on part of the labels.
 
     Args:
         labelled: Structures with labels.
@@ -102,8 +102,8 @@ def fit_ladder(
     for level in levels:
         start = mtpcore.upconvert(potential, level) if potential.trained else potential
         potential = _fit(start, some, how("variable-projection", LADDER_ITERATIONS))
-    for method, iterations in LAST_ITERATIONS.items():
-        potential = _fit(potential, data, how(method, iterations))
+    for every, iterations in LAST_ITERATIONS.items():
+        potential = _fit(potential, data[::every], how("bfgs", iterations))
     return potential
 
 

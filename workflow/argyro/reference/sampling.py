@@ -121,12 +121,12 @@ class Sampler:
             StructureError: one kind of structure could not be had.
         """
         first = self.calculator is None
-        runs = self.settings.model_copy(update=wanted.of_runs)
+        settings = self.settings.model_copy(update=wanted.of_sampling)
         rattled = self._rattled_bulk(wanted.rattled + (wanted.bulk if first else 0))
-        bulk = [] if first else self._frames("bulk", wanted.bulk, runs)
+        bulk = [] if first else self._frames("bulk", wanted.bulk, settings)
         count = max(wanted.boundary, wanted.carve_from or 0)
-        boundary = self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", count, runs)
-        carved = self._carved(_unbroken(boundary, wanted.carved), wanted.carved)
+        boundary = self._rattled_boundaries(wanted.boundary) if first else self._frames("boundary", count, settings)
+        carved = self._carved(_unbroken(boundary, wanted.carved), wanted.carved, settings.carve_min_atoms)
         contact = self._contacts(_unbroken(bulk or rattled, wanted.contact), wanted.contact)
         return Sample([*bulk, *boundary[: wanted.boundary], *carved, *contact, *rattled], self.records)
 
@@ -209,8 +209,8 @@ class Sampler:
 
     # -- made from frames
 
-    def _carved(self, frames: Sequence[Atoms], count: int) -> list[Atoms]:
-        """Cells carved around atoms of boundary frames."""
+    def _carved(self, frames: Sequence[Atoms], count: int, min_atoms: Sequence[int]) -> list[Atoms]:
+        """Cells carved around atoms of boundary frames, each in turn of so many atoms at least."""
         carved: list[Atoms] = []
         for attempt in range(MAX_ATTEMPTS * count):
             if len(carved) == count:
@@ -224,7 +224,7 @@ class Sampler:
                     material,
                     self.limits,
                     rng,
-                    min_atoms=self.settings.carve_min_atoms,
+                    min_atoms=min_atoms[len(carved) % len(min_atoms)],
                     calculator=self.calculator,
                 )
             except StructureError as error:
